@@ -1,0 +1,113 @@
+// Package dnscheck knows what a managed domain must publish, asks DNS what it
+// does publish, and says for each record whether the two agree.
+package dnscheck
+
+import "time"
+
+// Purpose names what a record is for.
+type Purpose string
+
+// The four records of a managed domain.
+const (
+	PurposeMX    Purpose = "mx"
+	PurposeSPF   Purpose = "spf"
+	PurposeDKIM  Purpose = "dkim"
+	PurposeDMARC Purpose = "dmarc"
+)
+
+// Verdict is what one check of one record showed. It is not a status: a status
+// is state over time, and the store derives it from verdicts.
+type Verdict string
+
+const (
+	// VerdictMatch: what is published does what the expectation is for.
+	VerdictMatch Verdict = "match"
+	// VerdictMismatch: something is published, and it does not.
+	VerdictMismatch Verdict = "mismatch"
+	// VerdictMissing: DNS says that nothing is published.
+	VerdictMissing Verdict = "missing"
+	// VerdictConflict: ours is published, and something beside it defeats it.
+	VerdictConflict Verdict = "conflict"
+	// VerdictUnknown: nothing was learned. It never moves a status.
+	VerdictUnknown Verdict = "unknown"
+)
+
+// Bad reports whether the verdict speaks against the record.
+func (v Verdict) Bad() bool {
+	return v == VerdictMismatch || v == VerdictMissing || v == VerdictConflict
+}
+
+// Expectation is one record that a domain must publish.
+type Expectation struct {
+	// ID is the caller's own name for the record; results carry it back.
+	ID      int64
+	Purpose Purpose
+	// Name is the owner name, an FQDN in lower-case A-labels without final dot.
+	Name string
+	// Value is the TXT text, or the MX host without final dot.
+	Value string
+	// Priority is the MX preference we ask for; only its order means anything.
+	Priority uint16
+	// Retired holds values that stood here or at an older selector before a
+	// rotation, so that the old key is told from a foreign one.
+	Retired []string
+	// Verified says that the record counts as verified today: before a bad
+	// look may count against it, it is confirmed from a second vantage.
+	Verified bool
+	// Failures counts the bad looks in a row so far; it decides when a
+	// scheduled check may spend extra probes on a diagnosis.
+	Failures int
+}
+
+// Target is one domain with the records to check. Disabled records are not in
+// it: nobody asks DNS about them.
+type Target struct {
+	Domain  string // lower-case A-label, no final dot
+	Records []Expectation
+}
+
+// Options say how thoroughly to look.
+type Options struct {
+	// OnDemand also asks the zone's own servers (see resolve.Direct), and
+	// diagnoses whatever does not match.
+	OnDemand bool
+}
+
+// Warning is a remark on a record that does not change its verdict.
+type Warning struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Result is what one look at one expectation showed. All text in it is
+// printable and cut: DNS content is data from strangers.
+type Result struct {
+	ID      int64
+	Purpose Purpose
+	Name    string
+	Verdict Verdict
+	// Code is stable and machine-readable; empty on a plain match.
+	Code string
+	// Detail says what is wrong; Hint what to change at the DNS provider.
+	Detail, Hint string
+	// Observed holds what was found, one entry a record, escaped and cut.
+	Observed []string
+	// Suggested is the customer's own SPF record with ours merged in.
+	Suggested string
+	Warnings  []Warning
+	// TTL is how long the answer, positive or negative, may be cached.
+	TTL time.Duration
+	// Confirmed says that a bad verdict was seen from a second vantage too.
+	Confirmed bool
+	CheckedAt time.Time
+}
+
+// Report is the outcome of one check of one domain: always a report, never an
+// error, with one Result for each Expectation in the Target's order.
+type Report struct {
+	Domain    string
+	StartedAt time.Time
+	CheckedAt time.Time
+	Queries   int // questions sent, retries included
+	Results   []Result
+}
