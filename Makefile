@@ -1,0 +1,64 @@
+# domaind: what a developer runs. `make check` is what CI runs.
+GO         ?= go
+LINT       ?= $(shell $(GO) env GOPATH)/bin/golangci-lint
+LINT_VERSION = v2.15.0
+FUZZTIME   ?= 10s
+
+.PHONY: build demo run test check tidy generate clean-tree vet lint spec fuzz \
+	bench bench-sweep bench-claims clean
+
+build: ## bin/domaind
+	$(GO) build -o bin/domaind ./cmd/domaind
+
+demo: build ## the whole journey on loopback
+	bin/domaind demo
+
+run: build ## a development server on 127.0.0.1:3000; prints its API key
+	@mkdir -p bin/dev
+	@key=dev-$$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n'); \
+	echo "x-api-key: $$key"; echo "Swagger UI: http://127.0.0.1:3000/docs"; \
+	DOMAIND_API_KEY=$$key DOMAIND_DATABASE=$${DOMAIND_DATABASE:-bin/dev/domaind.db} \
+	DOMAIND_MX_HOST=$${DOMAIND_MX_HOST:-mx.example.com} \
+	DOMAIND_ALLOW_SPECIAL_USE=true DOMAIND_LOG_FORMAT=text exec bin/domaind serve
+
+test: ## all tests; those that need a real server skip loudly where it is missing
+	$(GO) test -race -timeout 20m ./...
+
+check: tidy generate clean-tree vet lint test ## everything that CI runs
+
+tidy:
+	$(GO) mod tidy
+
+generate: ## gen/ from openapi.yaml
+	$(GO) generate ./...
+
+clean-tree: ## fails when tidy or generate changed something
+	@test -z "$$(git status --porcelain)" || { git status --porcelain; git diff | head -100; \
+	echo "the tree is not clean after tidy and generate: commit what they wrote"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+$(LINT):
+	$(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+bench: ## GET info and create against bare handlers and inserts in the same run
+	$(GO) test -run '^$$' -bench 'Info|Create|Key' -benchtime 2s ./server ./store ./dnscheck/dkim
+
+bench-sweep: ## lookups a second of the monitor's resolver, against dnsperf
+	$(GO) test -count 1 -run '^TestSweepRate$$' -v ./dnscheck/resolve -args -sweep
+
+bench-claims: ## claims a second at a million rows, against the bare query
+	$(GO) test -count 1 -run '^$$' -bench Claims -benchtime 5s -timeout 30m ./store
+
+clean:
+	rm -rf bin
