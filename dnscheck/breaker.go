@@ -1,0 +1,169 @@
+package dnscheck
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/domaind/domaind/dnscheck/resolve"
+)
+
+// When the resolver is taken to be ill (RFC 9520 tells resolvers not to hammer
+// on, and the same holds for judging).
+const (
+	breakerWindow = 200 // checks
+	breakerLeast  = 50  // checks before the share says anything
+	breakerOpens  = 20  // per cent of the window without an answer
+	breakerCloses = 10
+	canaryEvery   = 30 * time.Second
+	canaryRetry   = 2 * time.Second // while it fails
+)
+
+// breaker stops bad verdicts from counting while the fault is likely ours: when
+// too many checks end without an answer, or not even our own MX host can be
+// looked up. Matches still count: an ill resolver does not invent our DKIM key,
+// and a tenant with many dead zones must not keep others from going active.
+type breaker struct {
+	log    *slog.Logger
+	notify func(bool)
+
+	mu     sync.Mutex
+	window [breakerWindow]bool
+	next   int
+	filled int
+	failed int  // true entries of window
+	ratio  bool // too many without an answer
+	canary bool // the last canary failed
+}
+
+func newBreaker(c MonitorConfig) *breaker {
+	return &breaker{log: c.Log, notify: c.Observer.BreakerOpen}
+}
+
+// weigh counts a report and, while the breaker is open, turns what speaks
+// against records into nothing learned.
+func (b *breaker) weigh(report Report) Report {
+	if len(report.Results) == 0 {
+		return report
+	}
+	unknown := 0
+	for _, r := range report.Results {
+		if r.Verdict == VerdictUnknown {
+			unknown++
+		}
+	}
+	if !b.count(2*unknown >= len(report.Results)) {
+		return report
+	}
+	for i, r := range report.Results {
+		if r.Verdict.Bad() {
+			report.Results[i] = r.withheld()
+		}
+	}
+	return report
+}
+
+func (r Result) withheld() Result {
+	return Result{
+		ID: r.ID, Purpose: r.Purpose, Name: r.Name, CheckedAt: r.CheckedAt,
+		Verdict: VerdictUnknown, Code: resolve.CodeResolverDown,
+		Detail: "Our own DNS resolver is in trouble, so this look does not count.",
+		Hint:   "Nothing to change; we keep asking.",
+	}
+}
+
+// count adds one check to the window and returns whether the breaker is open.
+func (b *breaker) count(failed bool) bool {
+	return b.change(func() {
+		if b.window[b.next] {
+			b.failed--
+		}
+		b.window[b.next] = failed
+		if failed {
+			b.failed++
+		}
+		b.next = (b.next + 1) % breakerWindow
+		b.filled = min(b.filled+1, breakerWindow)
+		limit := breakerOpens
+		if b.ratio {
+			limit = breakerCloses
+		}
+		b.ratio = b.filled >= breakerLeast && b.failed*100 > b.filled*limit
+	})
+}
+
+// change runs f and says once what it changed.
+func (b *breaker) change(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.ratio || b.canary
+	f()
+	open := b.ratio || b.canary
+	if open == before {
+		return open
+	}
+	if open {
+		b.log.Error("dns resolver in trouble, bad verdicts are withheld",
+			"canary_failed", b.canary, "checks", b.filled, "checks_without_answer", b.failed)
+	} else {
+		b.log.Info("dns resolver works again, verdicts count")
+	}
+	if b.notify != nil {
+		b.notify(open)
+	}
+	return open
+}
+
+// watch looks our MX hosts up from time to time until ctx ends.
+func (b *breaker) watch(ctx context.Context, c MonitorConfig) {
+	for {
+		err := c.Checker.Canary(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		b.change(func() { b.canary = err != nil })
+		wait := canaryEvery
+		if err != nil {
+			wait = canaryRetry
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.After(wait):
+		}
+	}
+}
+
+// trouble logs an outage of the queue once, and its end.
+type trouble struct {
+	log *slog.Logger
+
+	mu       sync.Mutex
+	failures int
+}
+
+// report notes how a call went, and returns whether it failed.
+func (t *trouble) report(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err != nil && t.failures == 0:
+		t.log.Error("check queue failed", "error", err)
+	case err == nil && t.failures > 0:
+		t.log.Info("check queue works again", "failures", t.failures)
+	}
+	if err == nil {
+		t.failures = 0
+		return false
+	}
+	t.failures++
+	return true
+}
+
+// pause is how long to wait after the failures so far: 1, 2, 4 … 32 s.
+func (t *trouble) pause() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Second << min(max(t.failures-1, 0), 5)
+}

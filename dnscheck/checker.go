@@ -1,0 +1,217 @@
+package dnscheck
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/domaind/domaind/dnscheck/resolve"
+)
+
+// How long a whole check may take. Scheduled is above the 17.3 s after which
+// unbound itself gives up on a silent zone; on demand somebody waits, and of
+// the 15 s that he waits at most the queue needs some.
+const (
+	scheduledLimit = 20 * time.Second
+	onDemandLimit  = 13 * time.Second
+)
+
+// diagnoseEvery says at which bad looks in a row a scheduled check asks extra
+// questions: the first and every tenth.
+const diagnoseEvery = 10
+
+// Config is what a Checker needs.
+type Config struct {
+	// Fresh answers for the domain's own names and never out of a cache of
+	// ours; Shared for names that many domains have in common, such as SPF
+	// includes and MX hosts.
+	Fresh, Shared resolve.Resolver
+	// Direct asks a zone's own servers and fills Asked and Agree; nil is off.
+	Direct resolve.Resolver
+	// Second is another, independent vantage; nil when there is none.
+	Second resolve.Resolver
+	// MXHosts are our inbound hosts, lower case, no final dot.
+	MXHosts []string
+	// SendingIPs are the addresses that our mail leaves from; none means
+	// those of the MX hosts.
+	SendingIPs []netip.Addr
+	Now        func() time.Time // nil means time.Now
+	Log        *slog.Logger     // nil means slog.Default
+}
+
+// Checker asks DNS about domains and judges what it says. It is safe for
+// concurrent use and has no goroutines of its own.
+type Checker struct {
+	Config
+}
+
+// NewChecker returns a Checker; Fresh and Shared must be set.
+func NewChecker(c Config) *Checker {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Checker{Config: c}
+}
+
+// Check looks at every record of the target, within 20 s, on demand within
+// 13 s, and sooner when ctx ends. There is always a report, with one Result
+// for each Expectation in the target's order; what could not be learned is
+// VerdictUnknown.
+func (c *Checker) Check(ctx context.Context, t Target, o Options) Report {
+	limit := scheduledLimit
+	if o.OnDemand {
+		limit = onDemandLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	p := c.newPass(t.Domain, o)
+	report := Report{Domain: t.Domain, StartedAt: c.Now(), Results: make([]Result, len(t.Records))}
+	dead := p.first.dead(ctx, t)
+	var judging sync.WaitGroup
+	for i, x := range t.Records {
+		if dead != nil {
+			report.Results[i] = x.unknown(dead)
+			continue
+		}
+		judging.Go(func() { report.Results[i] = p.check(ctx, x) })
+	}
+	judging.Wait()
+	report.CheckedAt = c.Now()
+	for i := range report.Results {
+		report.Results[i].CheckedAt = report.CheckedAt
+	}
+	report.Queries = p.questions()
+	return report
+}
+
+// Canary asks for the addresses of our own MX hosts, past all caches. An error
+// says that it is the resolver that is ill, and not the customers' zones; a
+// definite no is an answer like any other.
+func (c *Checker) Canary(ctx context.Context) error {
+	for _, host := range c.MXHosts {
+		if _, err := c.Fresh.Lookup(ctx, host, resolve.TypeA); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostAddrs returns the addresses of our MX hosts, out of the shared view.
+func (c *Checker) hostAddrs(ctx context.Context) ([]netip.Addr, error) {
+	var addrs []netip.Addr
+	for _, host := range c.MXHosts {
+		for _, qtype := range []resolve.Type{resolve.TypeA, resolve.TypeAAAA} {
+			a, err := c.Shared.Lookup(ctx, host, qtype)
+			if err != nil {
+				return nil, err
+			}
+			addrs = append(addrs, a.Addrs...)
+		}
+	}
+	return addrs, nil
+}
+
+func (c *Checker) ours(ctx context.Context) ([]netip.Addr, error) {
+	if len(c.SendingIPs) > 0 {
+		return c.SendingIPs, nil
+	}
+	return c.hostAddrs(ctx)
+}
+
+// dead asks the first question about a domain, the one for its MX records, and
+// returns the error when the zone's servers do not answer at all: the other
+// records live on the same servers, so a dead zone costs one timeout and not
+// four.
+func (l *look) dead(ctx context.Context, t Target) error {
+	for _, x := range t.Records {
+		if x.Name != t.Domain {
+			continue
+		}
+		_, err := l.ask(ctx, x.own(), false)
+		var e *resolve.Error
+		if errors.As(err, &e) && (e.Code == resolve.CodeTimeout || e.Code == resolve.CodeServFail) {
+			return err
+		}
+		return nil
+	}
+	return nil
+}
+
+// pass is one check of one domain from all vantages.
+type pass struct {
+	*Checker
+	onDemand bool
+	// first is the everyday view; direct and second confirm what it says, and
+	// are nil where they are not configured.
+	first, direct, second *look
+}
+
+func (c *Checker) newPass(domain string, o Options) *pass {
+	p := &pass{Checker: c, onDemand: o.OnDemand, first: newLook(domain, c.Fresh, c.Shared)}
+	p.first.settle = true
+	elsewhere := c.Shared
+	if c.Second != nil {
+		p.second = newLook(domain, c.Second, c.Second)
+		elsewhere = c.Second
+	}
+	if c.Direct != nil {
+		p.direct = newLook(domain, c.Direct, elsewhere)
+	}
+	return p
+}
+
+func (p *pass) questions() int {
+	n := 0
+	for _, l := range []*look{p.first, p.direct, p.second} {
+		if l != nil {
+			n += l.questions()
+		}
+	}
+	return n
+}
+
+// check judges one record, and confirms what speaks against it.
+func (p *pass) check(ctx context.Context, x Expectation) Result {
+	diagnose := p.onDemand || x.Failures%diagnoseEvery == 0
+	r := p.judge(ctx, p.first, x, diagnose)
+	if r.Verdict.Bad() && (x.Verified || p.onDemand) {
+		r = p.confirm(ctx, x, r)
+	}
+	return r
+}
+
+// judge runs the record's judge on what one look sees.
+//
+// It is the one place that recovers. A judge reads what strangers publish, and
+// one TXT record must not be able to stop the service for everybody; judges
+// share nothing, so nothing is left half done. The record stays as it is.
+func (p *pass) judge(ctx context.Context, l *look, x Expectation, diagnose bool) (r Result) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			p.Log.Error("judge panicked", "purpose", x.Purpose, "record_id", x.ID, "stack", string(debug.Stack()))
+			r = x.result(VerdictUnknown, resolve.CodeMalformed)
+			r.Detail = "We could not judge what DNS answered. The fault is ours."
+			r.Hint = "Nothing to change yet; we keep asking."
+		}
+	}()
+	rule := judges[x.Purpose]
+	if rule == nil {
+		return x.unknown(errors.New("no rule for this purpose"))
+	}
+	r = rule(ctx, &env{
+		resolver: asker{l, x}, domain: l.domain, mxHosts: p.MXHosts,
+		ours: p.ours, hostAddrs: p.hostAddrs, diagnose: diagnose,
+	}, x)
+	if a, err, ok := l.known(x.own()); ok && err == nil && r.TTL == 0 {
+		r.TTL = a.TTL
+	}
+	return r
+}

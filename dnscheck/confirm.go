@@ -1,0 +1,138 @@
+package dnscheck
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/domaind/domaind/dnscheck/resolve"
+)
+
+// WarnPropagating marks a record that only some of the zone's own servers
+// publish as yet.
+const WarnPropagating = "propagating"
+
+// confirm looks again before a bad verdict may count: at the zone's own
+// servers, and where those say nothing, from a second vantage. A match from
+// anywhere wins, a bad look from everywhere confirms. Where nobody can be
+// asked, the verdict stays unconfirmed.
+//
+// The verdict of a zone that DNSSEC proves bogus never comes here: that is
+// VerdictUnknown, and the zone's own servers, which are asked without DNSSEC,
+// must not overrule it.
+func (p *pass) confirm(ctx context.Context, x Expectation, r Result) Result {
+	for _, again := range []func(context.Context, Expectation, Result) (Result, bool){
+		p.fromAuthority, p.fromSecond,
+	} {
+		if confirmed, ok := again(ctx, x, r); ok {
+			return confirmed
+		}
+	}
+	if a, _, _ := p.first.known(x.own()); a.Weak && x.Verified {
+		return x.unproven(r)
+	}
+	return r
+}
+
+// fromAuthority judges the record by what the zone's own servers say; it
+// returns false when they say nothing.
+func (p *pass) fromAuthority(ctx context.Context, x Expectation, r Result) (Result, bool) {
+	if p.direct == nil {
+		return r, false
+	}
+	again := p.judge(ctx, p.direct, x, false)
+	a, err, _ := p.direct.known(x.own())
+	switch {
+	case again.Verdict == VerdictUnknown, err != nil, a.Asked == 0:
+		return r, false
+	case a.Agree < a.Asked:
+		return x.propagating(r, again, a), true
+	case again.Verdict == VerdictMatch:
+		return again.promoted(r.TTL), true
+	}
+	// The zone's servers are ahead of every cache: where they say something
+	// else than the first look, it is their state that the customer wants to
+	// read; where they say the same, the first look explains it better.
+	if seen, _, _ := p.first.known(x.own()); sameData(seen, a) {
+		again = r
+	}
+	again.TTL, again.Confirmed = r.TTL, true
+	return again, true
+}
+
+// fromSecond judges the record from the second vantage; it returns false when
+// that has no answer.
+func (p *pass) fromSecond(ctx context.Context, x Expectation, r Result) (Result, bool) {
+	if p.second == nil {
+		return r, false
+	}
+	switch again := p.judge(ctx, p.second, x, false); again.Verdict {
+	case VerdictUnknown:
+		return r, false
+	case VerdictMatch:
+		// One positive answer is evidence, a negative one may be a stale
+		// cache: the record is there for somebody, so it is not lost.
+		return again.promoted(r.TTL), true
+	default:
+		r.Confirmed = true
+		return r, true
+	}
+}
+
+// promoted says of a match that some caches do not see it yet.
+func (r Result) promoted(ttl time.Duration) Result {
+	r.Detail = fmt.Sprintf("Published; caches need at most %d s to see it.", seconds(ttl))
+	return r
+}
+
+// propagating is the verdict while the zone's servers contradict each other:
+// for a new record what the first look said, for a verified one none at all,
+// since a server that still has the record speaks against the loss.
+func (x Expectation) propagating(r, again Result, a resolve.Answer) Result {
+	r.Detail = fmt.Sprintf("The %d servers of the zone that answered do not agree yet; caches need at most %d s once they do.",
+		a.Asked, seconds(r.TTL))
+	if again.Verdict == VerdictMatch {
+		r.Detail = fmt.Sprintf("Published on %d of %d servers of the zone; caches need at most %d s.",
+			a.Agree, a.Asked, seconds(r.TTL))
+	}
+	r.Hint = "Nothing to change if you have just edited it; otherwise compare the zone on all its servers."
+	r.warn(WarnPropagating, r.Detail)
+	if x.Verified {
+		r.Verdict = VerdictUnknown
+	}
+	return r
+}
+
+// unproven is what a denial without its SOA record is worth against a verified
+// record when only one vantage saw it: nothing.
+func (x Expectation) unproven(r Result) Result {
+	u := x.result(VerdictUnknown, resolve.CodeMalformed)
+	u.Detail = "DNS says that the record is gone, but without the SOA record that proves it (RFC 2308 section 5)."
+	u.Hint = "Nothing to change yet; we keep asking."
+	u.Warnings, u.TTL = r.Warnings, r.TTL
+	return u
+}
+
+// seconds rounds up to whole seconds.
+func seconds(d time.Duration) int64 {
+	return int64((d + time.Second - 1) / time.Second)
+}
+
+// sameData reports whether two answers hold the same MX or TXT records, in any
+// order.
+func sameData(a, b resolve.Answer) bool {
+	return slices.Equal(data(a), data(b))
+}
+
+func data(a resolve.Answer) []string {
+	var all []string
+	for _, m := range a.MX {
+		all = append(all, fmt.Sprintf("%d %s", m.Preference, m.Host))
+	}
+	for _, t := range a.TXT {
+		all = append(all, t.Join())
+	}
+	slices.Sort(all)
+	return all
+}
