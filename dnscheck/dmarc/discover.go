@@ -1,0 +1,104 @@
+package dmarc
+
+import (
+	"context"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/domaind/domaind/dnscheck/resolve"
+)
+
+// maxWalk is how many labels a name may have that the walk asks for
+// (RFC 9989 section 4.10 step 4). With the domain itself that makes at most
+// eight questions.
+const maxWalk = 7
+
+// Found is a policy record at a parent.
+type Found struct {
+	Domain string
+	Record Record
+}
+
+// Inherited walks up from a domain that has no policy record of its own and
+// returns that of its organizational domain (RFC 9989 section 4.10.2), and all
+// the records on the way, the nearest first. Found is the zero value where
+// there is none; a public suffix, marked by psd=y, gives none.
+//
+// ICANN's public suffixes are not asked: what stands there is no customer's
+// policy, and each question less is one that cannot time out. The error is
+// that of the first lookup that failed.
+func Inherited(ctx context.Context, r resolve.Resolver, domain string) (Found, []Found, error) {
+	var seen []Found
+	for _, name := range parents(domain) {
+		answer, err := r.Lookup(ctx, "_dmarc."+name, resolve.TypeTXT)
+		if err != nil {
+			return Found{}, seen, err
+		}
+		rec, ok := only(answer.TXT)
+		if !ok {
+			continue
+		}
+		seen = append(seen, Found{name, rec})
+		switch rec.PSD {
+		case 'n':
+			return Found{name, rec}, seen, nil
+		case 'y':
+			return belowSuffix(name, seen), seen, nil
+		}
+	}
+	if len(seen) == 0 {
+		return Found{}, nil, nil
+	}
+	return seen[len(seen)-1], seen, nil
+}
+
+// belowSuffix picks the record one label below a public suffix, where there
+// is one: that is the organizational domain.
+func belowSuffix(suffix string, seen []Found) Found {
+	for _, f := range seen {
+		if strings.Count(f.Domain, ".") == strings.Count(suffix, ".")+1 {
+			return f
+		}
+	}
+	return Found{}
+}
+
+// only returns the single usable policy record of an RRset; several are all
+// discarded (section 4.10 step 6).
+func only(texts []resolve.Text) (Record, bool) {
+	kept, _ := Select(texts)
+	if len(kept) != 1 {
+		return Record{}, false
+	}
+	rec, err := Parse(kept[0])
+	return rec, err == nil
+}
+
+// Select splits an RRset into the texts that start with v=DMARC1, and others.
+func Select(texts []resolve.Text) (kept, others []string) {
+	for _, t := range texts {
+		s := t.Join()
+		if isVersionText(s) {
+			kept = append(kept, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return kept, others
+}
+
+// parents lists the names above a domain that the walk asks, nearest first.
+func parents(domain string) []string {
+	labels := strings.Split(domain, ".")
+	start := max(1, len(labels)-maxWalk)
+	var names []string
+	for i := start; i < len(labels); i++ {
+		name := strings.Join(labels[i:], ".")
+		if suffix, icann := publicsuffix.PublicSuffix(name); suffix == name && (icann || !strings.Contains(name, ".")) {
+			break
+		}
+		names = append(names, name)
+	}
+	return names
+}
