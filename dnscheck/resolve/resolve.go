@@ -52,6 +52,9 @@ type Answer struct {
 	// TTL is the smallest TTL of the RRset, or how long a negative answer may
 	// be cached (RFC 2308 section 5).
 	TTL time.Duration
+	// Zone is the apex of the zone that a negative answer comes from, by its
+	// SOA record; "" in a positive or Weak one, and for the root.
+	Zone string
 	// Server is the one that answered.
 	Server netip.AddrPort
 	// Cached says that the answer came out of our own sweep cache.

@@ -1,0 +1,162 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of a Config.
+const (
+	DefaultTimeout  = 12 * time.Second
+	DefaultInFlight = 64
+	DefaultSockets  = 4
+)
+
+// defaultSchedule is when the attempts of one lookup start.
+var defaultSchedule = []time.Duration{0, 3 * time.Second, 6 * time.Second}
+
+// Config says how a Client asks. Only Servers has no usable zero value.
+type Config struct {
+	// Servers are recursive resolvers, at least one. Lookups start at them in
+	// turn.
+	Servers []netip.AddrPort
+	// Timeout bounds a question, waiting for a slot left aside; 0 means
+	// DefaultTimeout. An earlier end of the context wins.
+	Timeout time.Duration
+	// Schedule is when attempts start, each at the next server; nil means at
+	// 0, 3 and 6 s. A server that refuses or fails is left at once.
+	Schedule []time.Duration
+	// InFlight bounds the lookups at one server; 0 means DefaultInFlight.
+	InFlight int
+	// Sockets is how many UDP sockets a loopback server is asked from; 0 means
+	// DefaultSockets. Any other server gets a new socket for each query, with
+	// the name in random case (RFC 5452).
+	Sockets int
+	// Fresh treats loopback servers like all others.
+	Fresh bool
+	// TCP asks over TCP only.
+	TCP bool
+	// OnQuery is told of each query that has ended: by the rcode ("NOERROR"),
+	// or "TIMEOUT", "ERROR", "CASE", "MALFORMED"; transport is "udp" or "tcp".
+	// It is called concurrently and must not block.
+	OnQuery func(rcode, transport string)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.InFlight == 0 {
+		c.InFlight = DefaultInFlight
+	}
+	if c.Sockets == 0 {
+		c.Sockets = DefaultSockets
+	}
+	if len(c.Schedule) == 0 {
+		c.Schedule = defaultSchedule
+	}
+	n := 1
+	for n < len(c.Schedule) && c.Schedule[n] > c.Schedule[n-1] && c.Schedule[n] < c.Timeout {
+		n++
+	}
+	c.Schedule = append([]time.Duration{0}, c.Schedule[1:n]...)
+	return c
+}
+
+// Client asks recursive resolvers. It is a Resolver, safe for concurrent use.
+type Client struct {
+	config  Config
+	servers []*upstream
+	turn    atomic.Uint32
+	life    context.Context
+	stop    context.CancelFunc
+}
+
+var _ Resolver = (*Client)(nil)
+
+// NewClient returns a Client. It opens sockets only when it needs them; Close
+// releases them.
+func NewClient(config Config) (*Client, error) {
+	if len(config.Servers) == 0 {
+		return nil, errors.New("make a DNS client: no servers")
+	}
+	c := &Client{config: config.withDefaults()}
+	c.life, c.stop = context.WithCancel(context.Background())
+	for _, addr := range config.Servers {
+		sockets := c.config.Sockets
+		if config.Fresh || !addr.Addr().IsLoopback() {
+			sockets = 0
+		}
+		c.servers = append(c.servers, newUpstream(addr, c.config.InFlight, sockets))
+	}
+	return c, nil
+}
+
+// Close ends all lookups, with CodeResolverDown, and closes the sockets.
+func (c *Client) Close() error {
+	c.stop()
+	for _, up := range c.servers {
+		up.close()
+	}
+	return nil
+}
+
+// Lookup implements Resolver. It follows CNAMEs, asking again where an answer
+// stops in the middle of a chain, and never asks twice about a definite no.
+func (c *Client) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
+	chase, err := newChase(name, qtype)
+	if err != nil {
+		return Answer{}, err
+	}
+	for {
+		call, err := newCall(c.plan(), chase)
+		if err != nil {
+			return Answer{}, err
+		}
+		call.run(ctx)
+		switch {
+		case call.err != nil:
+			return Answer{}, c.explain(ctx, call)
+		case !call.again:
+			return call.answer, nil
+		}
+	}
+}
+
+// plan returns how the next question is put.
+func (c *Client) plan() plan {
+	servers := c.servers
+	if n := len(servers); n > 1 {
+		first := int(c.turn.Add(1)) % n
+		servers = append(append(make([]*upstream, 0, n), servers[first:]...), servers[:first]...)
+	}
+	return plan{
+		question: question{recurse: true, mixed: slices.ContainsFunc(servers, func(u *upstream) bool { return u.fresh })},
+		servers:  servers, schedule: c.config.Schedule, timeout: c.config.Timeout,
+		tcp: c.config.TCP, onQuery: c.config.OnQuery, life: c.life,
+	}
+}
+
+// explain tells a SERVFAIL that only DNSSEC causes from all others: with
+// checking disabled the same server answers. It works without extended errors.
+func (c *Client) explain(ctx context.Context, failed *call) *Error {
+	if failed.err.Code != CodeServFail || failed.bare == nil {
+		return failed.err
+	}
+	p := c.plan()
+	p.question.unchecked = true
+	p.servers, p.schedule = []*upstream{failed.bare}, p.schedule[:1]
+	probe, err := newCall(p, failed.chase)
+	if err != nil {
+		return failed.err
+	}
+	probe.run(ctx)
+	if probe.err == nil {
+		return failed.chase.fail(CodeBogus, bogusDetail)
+	}
+	return failed.err
+}

@@ -1,0 +1,20 @@
+package resolve
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+type sentKey struct{}
+
+// withSent returns a context whose lookups add the queries that they send to
+// n, retries included.
+func withSent(ctx context.Context, n *atomic.Int64) context.Context {
+	return context.WithValue(ctx, sentKey{}, n)
+}
+
+func countSent(ctx context.Context) {
+	if n, ok := ctx.Value(sentKey{}).(*atomic.Int64); ok {
+		n.Add(1)
+	}
+}
