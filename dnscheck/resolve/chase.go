@@ -108,16 +108,20 @@ func (c *chase) owned(rrs []dns.RR, rtype uint16) []dns.RR {
 	return out
 }
 
-// follow goes one link on, at most maxLinks and never to a name twice.
+// follow goes one link on.
 func (c *chase) follow(rr *dns.CNAME) *Error {
-	target := canonical(rr.Target)
+	return c.link(canonical(rr.Target), sane(rr.Hdr.Ttl))
+}
+
+// link puts one target on the chain, at most maxLinks of them and none twice.
+func (c *chase) link(target string, ttl uint32) *Error {
 	switch {
 	case target == c.origin || slices.Contains(c.chain, target):
 		return c.fail(CodeCNAMELoop, "The CNAME records lead in a circle.")
 	case len(c.chain) == maxLinks:
 		return c.fail(CodeCNAMELoop, fmt.Sprintf("More than %d CNAME records follow each other.", maxLinks))
 	}
-	if ttl := sane(rr.Hdr.Ttl); len(c.chain) == 0 || ttl < c.ttl {
+	if len(c.chain) == 0 || ttl < c.ttl {
 		c.ttl = ttl
 	}
 	c.chain = append(c.chain, target)

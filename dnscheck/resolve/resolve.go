@@ -63,6 +63,9 @@ type Answer struct {
 	// answered, and how many of them with exactly this RRset. Agree < Asked
 	// means that a change is still on its way to some of them.
 	Asked, Agree int
+	// Variants holds what the other servers gave instead, by how many do so;
+	// each says in Agree how many those are.
+	Variants []Answer
 
 	// The RRset, by type. Only the slice of the question's type is filled.
 	TXT   []Text
