@@ -3,6 +3,7 @@ package dnscheck
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/domaind/domaind/dnscheck/dkim"
@@ -11,10 +12,10 @@ import (
 
 // missingKey says that no key record stands at the selector, and why not.
 func (x Expectation) missingKey(ctx context.Context, e *env, answer resolve.Answer) Result {
-	if len(answer.Chain) > 0 {
+	p := e.prober()
+	if len(answer.Chain) > 0 && !x.wildcardAlias(ctx, p, answer) {
 		return x.brokenAlias(e, answer)
 	}
-	p := e.prober()
 	if r, ok := x.proxied(ctx, e, p, answer); ok {
 		return r
 	}
@@ -37,6 +38,13 @@ func (x Expectation) brokenAlias(e *env, answer resolve.Answer) Result {
 	}
 	r.Observed = observed(r.Observed)
 	return r
+}
+
+// wildcardAlias reports whether a random name beside the selector is the same
+// alias: then nobody made a CNAME for the selector.
+func (x Expectation) wildcardAlias(ctx context.Context, p *prober, answer resolve.Answer) bool {
+	_, parent, ok := strings.Cut(x.Name, ".")
+	return ok && slices.Equal(p.ask(ctx, randomLabel()+"."+parent, resolve.TypeTXT).Chain, answer.Chain)
 }
 
 // proxied tells an address that stands in place of the text from a wildcard:

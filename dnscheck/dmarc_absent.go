@@ -72,6 +72,7 @@ func tags(rec dmarc.Record) string {
 func (j *dmarcJudge) inherited(ctx context.Context, f dmarc.Found, policy dmarc.Policy) Result {
 	r := j.x.result(VerdictMatch, "")
 	r.warn("dmarc_inherited", fmt.Sprintf("%s has no record of its own; the one at %s applies, with the policy %s.", j.x.Name, f.Domain, policy))
+	r.Observed = observed([]string{f.Text})
 	j.reports(ctx, f.Record, f.Domain, &r)
 	return r
 }

@@ -117,7 +117,8 @@ func (x Expected) inspectOne(strs []string) Finding {
 			x.nearMiss(&f, text, rec.P)
 		}
 	}
-	if f.Problem == ProblemSyntax && len(strs) > 1 && x.joins(strs) {
+	unreadable := f.Problem == ProblemSyntax || f.Problem == ProblemTruncated
+	if unreadable && len(strs) > 1 && x.joins(strs) {
 		f.Problem = ProblemReordered
 	}
 	return f

@@ -18,6 +18,8 @@ const maxWalk = 7
 type Found struct {
 	Domain string
 	Record Record
+	// Text is the record as published: escape it before it is shown.
+	Text string
 }
 
 // Inherited walks up from a domain that has no policy record of its own and
@@ -35,14 +37,14 @@ func Inherited(ctx context.Context, r resolve.Resolver, domain string) (Found, [
 		if err != nil {
 			return Found{}, seen, err
 		}
-		rec, ok := only(answer.TXT)
+		found, ok := only(name, answer.TXT)
 		if !ok {
 			continue
 		}
-		seen = append(seen, Found{name, rec})
-		switch rec.PSD {
+		seen = append(seen, found)
+		switch found.Record.PSD {
 		case 'n':
-			return Found{name, rec}, seen, nil
+			return found, seen, nil
 		case 'y':
 			return belowSuffix(name, seen), seen, nil
 		}
@@ -66,13 +68,13 @@ func belowSuffix(suffix string, seen []Found) Found {
 
 // only returns the single usable policy record of an RRset; several are all
 // discarded (section 4.10 step 6).
-func only(texts []resolve.Text) (Record, bool) {
+func only(name string, texts []resolve.Text) (Found, bool) {
 	kept, _ := Select(texts)
 	if len(kept) != 1 {
-		return Record{}, false
+		return Found{}, false
 	}
 	rec, err := Parse(kept[0])
-	return rec, err == nil
+	return Found{name, rec, kept[0]}, err == nil
 }
 
 // Select splits an RRset into the texts that start with v=DMARC1, and others.
