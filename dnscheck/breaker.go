@@ -9,15 +9,11 @@ import (
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
 
-// When the resolver is taken to be ill (RFC 9520 tells resolvers not to hammer
-// on, and the same holds for judging).
+// When the resolver is asked for its health, and believed to be well again.
 const (
-	breakerWindow = 200 // checks
-	breakerLeast  = 50  // checks before the share says anything
-	breakerOpens  = 20  // per cent of the window without an answer
-	breakerCloses = 10
-	canaryEvery   = 30 * time.Second
-	canaryRetry   = 2 * time.Second // while it fails
+	canaryEvery  = 30 * time.Second
+	canaryRetry  = 2 * time.Second // while it fails
+	healthyInRow = 20              // checks with an answer that close the breaker
 )
 
 // breaker stops bad verdicts from counting while the fault is likely ours: when
@@ -27,18 +23,18 @@ const (
 type breaker struct {
 	log    *slog.Logger
 	notify func(bool)
+	checks *resolve.Breaker
 
 	mu     sync.Mutex
-	window [breakerWindow]bool
-	next   int
-	filled int
-	failed int  // true entries of window
-	ratio  bool // too many without an answer
 	canary bool // the last canary failed
+	open   bool // as it was last said
 }
 
 func newBreaker(c MonitorConfig) *breaker {
-	return &breaker{log: c.Log, notify: c.Observer.BreakerOpen}
+	return &breaker{
+		log: c.Log, notify: c.Observer.BreakerOpen,
+		checks: resolve.NewBreaker(resolve.BreakerConfig{Probes: healthyInRow, Now: c.Now}),
+	}
 }
 
 // weigh counts a report and, while the breaker is open, turns what speaks
@@ -47,13 +43,14 @@ func (b *breaker) weigh(report Report) Report {
 	if len(report.Results) == 0 {
 		return report
 	}
-	unknown := 0
+	ill := 0
 	for _, r := range report.Results {
-		if r.Verdict == VerdictUnknown {
-			unknown++
+		if r.Verdict == VerdictUnknown && resolve.Ill(&resolve.Error{Code: r.Code}) {
+			ill++
 		}
 	}
-	if !b.count(2*unknown >= len(report.Results)) {
+	open := b.change(func() { b.checks.Record(2*ill < len(report.Results)) })
+	if !open {
 		return report
 	}
 	for i, r := range report.Results {
@@ -73,39 +70,19 @@ func (r Result) withheld() Result {
 	}
 }
 
-// count adds one check to the window and returns whether the breaker is open.
-func (b *breaker) count(failed bool) bool {
-	return b.change(func() {
-		if b.window[b.next] {
-			b.failed--
-		}
-		b.window[b.next] = failed
-		if failed {
-			b.failed++
-		}
-		b.next = (b.next + 1) % breakerWindow
-		b.filled = min(b.filled+1, breakerWindow)
-		limit := breakerOpens
-		if b.ratio {
-			limit = breakerCloses
-		}
-		b.ratio = b.filled >= breakerLeast && b.failed*100 > b.filled*limit
-	})
-}
-
-// change runs f and says once what it changed.
+// change runs f, says once what it changed, and returns whether the breaker is
+// open.
 func (b *breaker) change(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	before := b.ratio || b.canary
 	f()
-	open := b.ratio || b.canary
-	if open == before {
+	open := b.canary || b.checks.Open()
+	if open == b.open {
 		return open
 	}
+	b.open = open
 	if open {
-		b.log.Error("dns resolver in trouble, bad verdicts are withheld",
-			"canary_failed", b.canary, "checks", b.filled, "checks_without_answer", b.failed)
+		b.log.Error("dns resolver in trouble, bad verdicts are withheld", "canary_failed", b.canary)
 	} else {
 		b.log.Info("dns resolver works again, verdicts count")
 	}

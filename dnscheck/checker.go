@@ -88,7 +88,7 @@ func (c *Checker) Check(ctx context.Context, t Target, o Options) Report {
 	for i := range report.Results {
 		report.Results[i].CheckedAt = report.CheckedAt
 	}
-	report.Queries = p.questions()
+	report.Queries = p.queries()
 	return report
 }
 
@@ -168,11 +168,11 @@ func (c *Checker) newPass(domain string, o Options) *pass {
 	return p
 }
 
-func (p *pass) questions() int {
+func (p *pass) queries() int {
 	n := 0
 	for _, l := range []*look{p.first, p.direct, p.second} {
 		if l != nil {
-			n += l.questions()
+			n += l.budget.Queries()
 		}
 	}
 	return n

@@ -35,21 +35,27 @@ func (p *pass) confirm(ctx context.Context, x Expectation, r Result) Result {
 	return r
 }
 
-// fromAuthority judges the record by what the zone's own servers say; it
-// returns false when they say nothing.
+// fromAuthority judges the record by what the zone's own servers say, each of
+// their answers by itself; it returns false when they say nothing.
 func (p *pass) fromAuthority(ctx context.Context, x Expectation, r Result) (Result, bool) {
 	if p.direct == nil {
 		return r, false
 	}
 	again := p.judge(ctx, p.direct, x, false)
 	a, err, _ := p.direct.known(x.own())
-	switch {
-	case again.Verdict == VerdictUnknown, err != nil, a.Asked == 0:
+	if err != nil || a.Asked == 0 || again.Verdict == VerdictUnknown {
 		return r, false
-	case a.Agree < a.Asked:
-		return x.propagating(r, again, a), true
-	case again.Verdict == VerdictMatch:
+	}
+	match, bad := again.votes(a)
+	for _, variant := range a.Variants {
+		m, b := p.judge(ctx, p.direct.with(x.own(), variant), x, false).votes(variant)
+		match, bad = match+m, bad+b
+	}
+	switch {
+	case match == a.Asked:
 		return again.promoted(r.TTL), true
+	case bad < a.Asked:
+		return x.propagating(r, match, a.Asked), true
 	}
 	// The zone's servers are ahead of every cache: where they say something
 	// else than the first look, it is their state that the customer wants to
@@ -59,6 +65,17 @@ func (p *pass) fromAuthority(ctx context.Context, x Expectation, r Result) (Resu
 	}
 	again.TTL, again.Confirmed = r.TTL, true
 	return again, true
+}
+
+// votes counts the servers that gave an answer for and against the record.
+func (r Result) votes(a resolve.Answer) (match, bad int) {
+	switch {
+	case r.Verdict == VerdictMatch:
+		return a.Agree, 0
+	case r.Verdict.Bad():
+		return 0, a.Agree
+	}
+	return 0, 0
 }
 
 // fromSecond judges the record from the second vantage; it returns false when
@@ -89,12 +106,11 @@ func (r Result) promoted(ttl time.Duration) Result {
 // propagating is the verdict while the zone's servers contradict each other:
 // for a new record what the first look said, for a verified one none at all,
 // since a server that still has the record speaks against the loss.
-func (x Expectation) propagating(r, again Result, a resolve.Answer) Result {
-	r.Detail = fmt.Sprintf("The %d servers of the zone that answered do not agree yet; caches need at most %d s once they do.",
-		a.Asked, seconds(r.TTL))
-	if again.Verdict == VerdictMatch {
-		r.Detail = fmt.Sprintf("Published on %d of %d servers of the zone; caches need at most %d s.",
-			a.Agree, a.Asked, seconds(r.TTL))
+func (x Expectation) propagating(r Result, match, asked int) Result {
+	r.Detail = fmt.Sprintf("Published on %d of %d servers of the zone; caches need at most %d s.",
+		match, asked, seconds(r.TTL))
+	if match == 0 {
+		r.Detail = fmt.Sprintf("The %d servers of the zone do not agree.", asked)
 	}
 	r.Hint = "Nothing to change if you have just edited it; otherwise compare the zone on all its servers."
 	r.warn(WarnPropagating, r.Detail)

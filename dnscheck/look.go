@@ -2,19 +2,22 @@ package dnscheck
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/domaind/domaind/dnscheck/name"
 	"github.com/domaind/domaind/dnscheck/resolve"
+	"github.com/domaind/domaind/dnscheck/spf"
 )
 
-// What one look at a domain may ask. SPF is bounded by RFC 7208 section 4.6.4
-// and needs its answers; whatever else is not a record's own question is a
-// probe that makes the explanation better, and stops first.
+// How many queries one look at a domain may send, retries included. SPF is
+// bounded by RFC 7208 section 4.6.4 and needs its answers; a probe only makes
+// the explanation better, so probes stop first.
 const (
-	softQuestions = 18  // from here on no more probes
-	hardQuestions = 120 // from here on nothing: 10 terms of 10 hosts is 100
+	softQueries = 16  // from here on no more probes
+	hardQueries = 120 // from here on nothing: 10 terms of 10 hosts are 100
 )
 
 type question struct {
@@ -22,10 +25,18 @@ type question struct {
 	qtype resolve.Type
 }
 
+// reply is the answer to one question; done is closed when it is there.
 type reply struct {
-	once   sync.Once
+	done   chan struct{}
 	answer resolve.Answer
 	err    error
+}
+
+// settled returns a reply that needs no question.
+func settled(a resolve.Answer) *reply {
+	r := &reply{done: make(chan struct{}), answer: a}
+	close(r.done)
+	return r
 }
 
 // look is one pass over one domain from one vantage. Every question is asked
@@ -36,64 +47,86 @@ type look struct {
 	inside, outside resolve.Resolver
 	// settle lets one NXDOMAIN for the domain answer for all names below it.
 	settle bool
+	budget *resolve.Budget
 
 	mu      sync.Mutex
 	replies map[question]*reply
-	sent    int
 	gone    *resolve.Answer
 }
 
 func newLook(domain string, inside, outside resolve.Resolver) *look {
-	return &look{
+	l := &look{
 		domain: domain, inside: inside, outside: outside,
 		replies: map[question]*reply{},
 	}
+	l.budget = resolve.WithBudget(router{l}, hardQueries)
+	return l
 }
 
 // covers reports whether a name is the domain or below it.
 func (l *look) covers(owner string) bool { return name.Under(owner, l.domain) }
 
+// router sends each question where it belongs.
+type router struct{ *look }
+
+// Lookup implements resolve.Resolver.
+func (r router) Lookup(ctx context.Context, name string, qtype resolve.Type) (resolve.Answer, error) {
+	if r.covers(name) {
+		return r.inside.Lookup(ctx, name, qtype)
+	}
+	return r.outside.Lookup(ctx, name, qtype)
+}
+
 // ask answers q, from what this look already knows where it can. The answer
 // is shared: it must not be changed.
 func (l *look) ask(ctx context.Context, q question, probe bool) (resolve.Answer, error) {
-	r, err := l.reply(q, probe)
-	if err != nil {
-		return resolve.Answer{}, err
-	}
-	r.once.Do(func() {
-		resolver := l.outside
-		if l.covers(q.name) {
-			resolver = l.inside
-		}
-		r.answer, r.err = resolver.Lookup(ctx, q.name, q.qtype)
+	r, mine := l.reply(q, probe)
+	if mine {
+		// A panic below must neither leave the others waiting nor look like a no.
+		defer close(r.done)
+		r.err = &resolve.Error{Code: resolve.CodeMalformed, Name: q.name, Type: q.qtype, Detail: "The question was not asked to its end."}
+		r.answer, r.err = l.budget.Lookup(ctx, q.name, q.qtype)
 		l.learn(q, r)
-	})
+		return r.answer, r.err
+	}
+	<-r.done // no longer than ctx lets the one who asks
 	return r.answer, r.err
 }
 
-// reply finds or makes the place for q's answer.
-func (l *look) reply(q question, probe bool) (*reply, error) {
+// reply finds the reply to q; with true it is new, and the caller must ask.
+func (l *look) reply(q question, probe bool) (*reply, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.replies[q]; r != nil {
-		return r, nil
+		return r, false
 	}
-	r := &reply{}
-	switch {
-	case l.gone != nil && l.covers(q.name):
-		r.once.Do(func() {})
-		r.answer = *l.gone
-		r.answer.Name = q.name
-	case l.sent >= hardQuestions, probe && l.sent >= softQuestions:
-		return nil, &resolve.Error{
+	if probe && l.budget.Queries() >= softQueries {
+		r := settled(resolve.Answer{})
+		r.err = &resolve.Error{
 			Code: resolve.CodeTimeout, Name: q.name, Type: q.qtype,
-			Detail: "This check has already asked as many questions as one check may.",
+			Detail: "This check has asked enough questions.",
 		}
-	default:
-		l.sent++
+		return r, false // and not kept: it may yet be asked as more than a probe
 	}
+	if l.gone != nil && l.covers(q.name) {
+		a := *l.gone
+		a.Name = q.name
+		l.replies[q] = settled(a)
+		return l.replies[q], false
+	}
+	r := &reply{done: make(chan struct{})}
 	l.replies[q] = r
-	return r, nil
+	return r, true
+}
+
+// with returns a look that sees the same DNS but for one answer.
+func (l *look) with(q question, a resolve.Answer) *look {
+	fork := newLook(l.domain, l.inside, l.outside)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fork.replies = maps.Clone(l.replies)
+	fork.replies[q] = settled(a)
+	return fork
 }
 
 // learn notes that the domain does not exist: then nothing below it does
@@ -119,15 +152,8 @@ func (l *look) known(q question) (resolve.Answer, error, bool) {
 	if r == nil {
 		return resolve.Answer{}, nil, false
 	}
-	// An answer that is still on its way is waited for.
-	r.once.Do(func() {})
+	<-r.done
 	return r.answer, r.err, true
-}
-
-func (l *look) questions() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.sent
 }
 
 // own is the question that a record stands or falls with.
@@ -150,13 +176,16 @@ func (a asker) Lookup(ctx context.Context, name string, qtype resolve.Type) (res
 	return a.look.ask(ctx, q, a.probe(q))
 }
 
-// probe tells questions that only explain from those that decide: all that SPF
-// asks may decide, and so may the policies above a DMARC record (RFC 9989
-// section 4.10).
+// probe tells questions that only explain from those that decide: all that an
+// SPF record asks may decide, and so may the policies above a DMARC record
+// (RFC 9989 section 4.10).
 func (a asker) probe(q question) bool {
 	switch {
-	case q == a.x.own(), a.x.Purpose == PurposeSPF:
+	case q == a.x.own():
 		return false
+	case a.x.Purpose == PurposeSPF:
+		own, _, _ := a.look.known(a.x.own())
+		return !slices.ContainsFunc(own.TXT, func(t resolve.Text) bool { return spf.Is(t.Join()) })
 	case a.x.Purpose == PurposeDMARC && !a.look.covers(q.name):
 		return !strings.HasPrefix(q.name, "_dmarc.")
 	}
