@@ -107,12 +107,6 @@ func parseLimit(s string) (int, *fieldError) {
 	return n, nil
 }
 
-// validEmail checks an address to forward to: one bare address, no more.
-func validEmail(s string, p name.Policy) *fieldError {
-	_, err := canonicalEmail(s, p)
-	return err
-}
-
 // canonicalEmail returns the address with its domain as Name.ASCII. It takes an
 // ASCII dot-atom (RFC 5321 section 4.1.2) of at most 64 octets, @, and a domain
 // by the rules of name.Parse: no quoted local part, literal, name or list.
