@@ -451,6 +451,11 @@ type ForwardMode string
 type Health struct {
 	// Status Example: ok
 	Status string `json:"status"`
+
+	// Version Which build this is.
+	//
+	// Example: v1.0.0
+	Version *string `json:"version,omitempty"`
 }
 
 // MailExchange Where the domain's mail is to go.
@@ -495,11 +500,11 @@ type OrganizationID = string
 // where and why.
 type Problem struct {
 	// Code The kind of failure, for programs: `malformed-json`,
-	// `invalid-parameter`, `validation-error`, `missing-api-key`,
-	// `invalid-api-key`, `insufficient-scope`, `user-mismatch`, `not-found`,
-	// `method-not-allowed`, `conflict`, `precondition-failed`,
-	// `content-too-large`, `unsupported-media-type`, `headers-too-large`,
-	// `rate-limited`, `internal`, `unavailable`, `storage-full`.
+	// `invalid-parameter`, `validation-error`, `invalid-api-key`,
+	// `insufficient-scope`, `user-mismatch`, `not-found`,
+	// `method-not-allowed`, `precondition-failed`, `content-too-large`,
+	// `unsupported-media-type`, `headers-too-large`, `rate-limited`,
+	// `internal`, `unavailable`, `storage-full`.
 	//
 	//
 	// Example: validation-error
@@ -513,7 +518,7 @@ type Problem struct {
 
 	// Instance The request, as in the `X-Request-Id` header and in the log.
 	//
-	// Example: urn:request:01JGFJJZ000000000000000000
+	// Example: urn:uuid:0199a1c2-7d3e-7f60-8a4b-1c2d3e4f5a6b
 	Instance string `json:"instance"`
 
 	// Status The HTTP status.

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// observe stands around everything: request id, security headers, panics,
+// metrics, and one line in the access log.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := s.cfg.Now()
+		ctx, call := withCall(c.Request().Context())
+		c.SetRequest(c.Request().WithContext(ctx))
+		secure(c.Response().Header(), call.id)
+		if err := guarded(next, c); err != nil {
+			s.writeProblem(err, c)
+		}
+		s.observed(c, call, s.cfg.Now().Sub(start))
+		return nil
+	}
+}
+
+// guarded turns a panic into an error, so that it is answered and logged like
+// any other failure. net/http uses http.ErrAbortHandler itself.
+func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch r := recover(); {
+		case r == nil:
+		case r == any(http.ErrAbortHandler):
+			panic(r)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return next(c)
+}
+
+// secure sets the headers of every answer. Pages that need more than nothing
+// replace the policy.
+func secure(h http.Header, id string) {
+	h.Set(echo.HeaderXRequestID, id)
+	h.Set(echo.HeaderXContentTypeOptions, "nosniff")
+	h.Set(echo.HeaderXFrameOptions, "DENY")
+	h.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
+	h.Set(echo.HeaderReferrerPolicy, "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set(echo.HeaderCacheControl, "no-store")
+}
+
+// observed counts and logs a request that was answered. The log has the route
+// and the domain, never a query, a header or a body.
+func (s *Server) observed(c echo.Context, call *call, took time.Duration) {
+	r, w := c.Request(), c.Response()
+	s.metrics.observe(route(c), r.Method, w.Status, took)
+	if s.cfg.AccessLog == nil {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", call.id),
+		slog.String("method", r.Method),
+		slog.String("route", route(c)),
+		slog.Int("status", w.Status),
+		slog.Int64("bytes", w.Size),
+		slog.Duration("duration", took),
+		slog.String("remote", c.RealIP()),
+	}
+	for _, a := range []slog.Attr{
+		slog.String("domain", c.Param("domain")), slog.String("key", call.key.ID), slog.String("code", call.code),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	s.cfg.AccessLog.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+// route is the template of the path, which has no values in it.
+func route(c echo.Context) string {
+	if p := c.Path(); p != "" {
+		return p
+	}
+	return "none"
+}
+
+// headAsGet answers HEAD as GET (RFC 9110 section 9.3.2). net/http goes by the
+// request that it read itself, and leaves the body out.
+func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().Method == http.MethodHead {
+			r := *c.Request()
+			r.Method = http.MethodGet
+			c.SetRequest(&r)
+		}
+		return next(c)
+	}
+}
+
+// limitHeaders refuses a request whose line and header fields are longer than
+// maxHeaders.
+func limitHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	const around = len(": \r\n")
+	return func(c echo.Context) error {
+		r := c.Request()
+		n := len(r.RequestURI)
+		for key, values := range r.Header {
+			for _, v := range values {
+				n += len(key) + len(v) + around
+			}
+		}
+		if n > maxHeaders {
+			return newProblem(codeHeadersTooLarge)
+		}
+		return next(c)
+	}
+}
