@@ -86,7 +86,7 @@ func TestJudgeDKIM(t *testing.T) {
 
 		{name: "pkcs1", lines: at("v=DKIM1; p=" + k.ours.pkcs1), verdict: VerdictMismatch, code: "dkim_pkcs1"},
 		{name: "v not first", lines: at("k=rsa; v=DKIM1; p=" + p), verdict: VerdictMismatch, code: "dkim_syntax"},
-		{name: "v lower", lines: at("v=dkim1; k=rsa; p=" + p), verdict: VerdictMismatch, code: "dkim_mismatch", says: []string{"upper and lower case"}},
+		{name: "v lower", lines: at("v=dkim1; k=rsa; p=" + p), verdict: VerdictMismatch, code: "dkim_syntax", says: []string{"not DKIM1"}},
 		{name: "another version", lines: at("v=DKIM2; k=rsa; p=" + p), verdict: VerdictMismatch, code: "dkim_syntax"},
 		{name: "p twice", lines: at("p=" + p + "; p=" + p), verdict: VerdictMismatch, code: "dkim_syntax", says: []string{"twice"}},
 		{name: "no p", lines: at("v=DKIM1; k=rsa"), verdict: VerdictMismatch, code: "dkim_truncated"},

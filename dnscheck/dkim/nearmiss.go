@@ -16,7 +16,7 @@ func (x Expected) nearMiss(f *Finding, text, p string) {
 		f.Problem = ProblemTruncated
 	case x.serves(clean) && len(extra) > 0:
 		f.Problem, f.Extra = ProblemQuoted, extra
-	case p != x.p && (strings.EqualFold(p, x.p) || strings.EqualFold(clean, unfold(x.text))):
+	case !strings.Contains(clean, x.p) && (strings.EqualFold(p, x.p) || strings.EqualFold(clean, unfold(x.text))):
 		f.Problem = ProblemCase
 	case len(extra) > 0 && x.isHead(clean, pOf(clean)):
 		f.Problem, f.Extra = ProblemTruncated, extra
