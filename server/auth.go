@@ -104,9 +104,10 @@ func tenant(ctx context.Context, userID string) (store.Tenant, error) {
 	return store.Tenant{UserID: userID, OrganizationID: k.OrganizationID, Actor: "key:" + k.ID}, nil
 }
 
-// mayUseOrganization refuses an organization other than the key's.
+// mayUseOrganization refuses an organization other than the key's. Where the
+// caller names none, the key's is meant.
 func mayUseOrganization(t store.Tenant, organizationID string) error {
-	if t.OrganizationID != "" && t.OrganizationID != organizationID {
+	if t.OrganizationID != "" && organizationID != "" && t.OrganizationID != organizationID {
 		return newProblem(codeUserMismatch)
 	}
 	return nil

@@ -141,6 +141,21 @@ func toRecord(r store.Record) api.DNSRecord {
 	return out
 }
 
+// toPublish gives the records that belong into the zone: not those that an
+// admin disabled.
+func toPublish(records []store.Record) []dnscheck.PlannedRecord {
+	var out []dnscheck.PlannedRecord
+	for _, r := range records {
+		if r.Status != store.RecordStatusDisabled {
+			out = append(out, dnscheck.PlannedRecord{
+				Purpose: r.Purpose, Type: r.Type, Host: r.Host, Name: r.Name,
+				Value: r.Value, Priority: r.Priority, TTL: r.TTL, Required: r.Required,
+			})
+		}
+	}
+	return out
+}
+
 func toWarning(w dnscheck.Warning) api.Warning {
 	return api.Warning{Code: w.Code, Detail: w.Detail}
 }

@@ -1,9 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/gen/api"
@@ -32,8 +32,8 @@ func (s *Server) GetZone(ctx context.Context, r api.GetZoneRequestObject) (api.G
 	if err != nil {
 		return nil, err
 	}
-	zone := zoneLines(d.Records)
-	return api.GetZone200TextDNSResponse{Body: bytes.NewReader(zone), ContentLength: int64(len(zone))}, nil
+	zone := dnscheck.Zone(toPublish(d.Records))
+	return api.GetZone200TextDNSResponse{Body: strings.NewReader(zone), ContentLength: int64(len(zone))}, nil
 }
 
 // VerifyDNS answers POST /v2/domains/{domain}/dns/verify. What the check saw

@@ -39,10 +39,8 @@ func (s *Server) ListDomains(ctx context.Context, r api.ListDomainsRequestObject
 		return nil, err
 	}
 	f := fromListParams(r.Params)
-	if f.OrganizationID != "" {
-		if err := mayUseOrganization(t, f.OrganizationID); err != nil {
-			return nil, err
-		}
+	if err := mayUseOrganization(t, f.OrganizationID); err != nil {
+		return nil, err
 	}
 	domains, next, err := s.cfg.Store.Domains(ctx, t, f)
 	if err != nil {

@@ -26,6 +26,7 @@ var fromError = []struct {
 }{
 	{as[*problem], func(err error) *problem { p, _ := errors.AsType[*problem](err); return p }},
 	{is(store.ErrNotFound), of(codeNotFound)},
+	{is(store.ErrConflict), of(codeConflict)},
 	{is(store.ErrPrecondition), of(codePreconditionFailed)},
 	{is(store.ErrCursor), func(error) *problem {
 		return badParameter(fieldError{"/query/cursor", "invalid-cursor", "this is no next_cursor of a page before"})

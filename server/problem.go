@@ -17,6 +17,7 @@ const (
 	codeUserMismatch         = "user-mismatch"
 	codeNotFound             = "not-found"
 	codeMethodNotAllowed     = "method-not-allowed"
+	codeConflict             = "conflict"
 	codePreconditionFailed   = "precondition-failed"
 	codeContentTooLarge      = "content-too-large"
 	codeUnsupportedMediaType = "unsupported-media-type"
@@ -44,6 +45,7 @@ var kinds = []kind{
 	{codeUserMismatch, http.StatusForbidden, "Another user or organization", "This API key is bound to another user or organization."},
 	{codeNotFound, http.StatusNotFound, "Not found", "There is no such call, or no such domain or record for this user."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "The path does not take this method; the Allow header lists those it takes."},
+	{codeConflict, http.StatusConflict, "Conflict", "The user has this name already, in an organization that the API key does not reach."},
 	{codePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The route is not the version that If-Match names; read it again."},
 	{codeContentTooLarge, http.StatusRequestEntityTooLarge, "Content too large", "A body may have at most 65536 octets."},
 	{codeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "Send the body as application/json in UTF-8, without a content coding."},

@@ -502,9 +502,10 @@ type Problem struct {
 	// Code The kind of failure, for programs: `malformed-json`,
 	// `invalid-parameter`, `validation-error`, `invalid-api-key`,
 	// `insufficient-scope`, `user-mismatch`, `not-found`,
-	// `method-not-allowed`, `precondition-failed`, `content-too-large`,
-	// `unsupported-media-type`, `headers-too-large`, `rate-limited`,
-	// `internal`, `unavailable`, `storage-full`.
+	// `method-not-allowed`, `conflict`, `precondition-failed`,
+	// `content-too-large`, `unsupported-media-type`,
+	// `headers-too-large`, `rate-limited`, `internal`, `unavailable`,
+	// `storage-full`.
 	//
 	//
 	// Example: validation-error
@@ -679,6 +680,10 @@ type UserIDQuery = UserID
 // BadRequest A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
 type BadRequest = Problem
+
+// Conflict A failure (RFC 9457). `code` is stable and one of a few; `errors` says
+// where and why.
+type Conflict = Problem
 
 // ContentTooLarge A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
@@ -2591,6 +2596,8 @@ type CreateDomainResponse struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *ContentTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -2634,6 +2641,11 @@ func (r CreateDomainResponse) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateDomainResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateDomainResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -4394,6 +4406,13 @@ func ParseCreateDomainResponse(rsp *http.Response) (*CreateDomainResponse, error
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest ContentTooLarge
