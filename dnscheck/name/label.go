@@ -32,17 +32,23 @@ func parseLabel(s string) (a, u string, err *Error) {
 }
 
 // checkLDH allows letters, digits and hyphens (RFC 1123 section 2.1), at most
-// MaxLabel of them.
+// MaxLabel of them. A wildcard or underscore is named as such where it is all
+// that is wrong.
 func checkLDH(a string) *Error {
-	underscore := false
+	wildcard, underscore := false, false
 	for i := range len(a) {
 		switch c := a[i]; {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-':
+		case c == '*':
+			wildcard = true
 		case c == '_':
 			underscore = true
 		default:
 			return refuse(CodeInvalidDomain, "U+%04X cannot stand in a domain name", c)
 		}
+	}
+	if wildcard {
+		return refuse(CodeWildcard, "a wildcard is no mail domain; give each name of its own")
 	}
 	if underscore {
 		return refuse(CodeUnderscore, "a mail domain has no underscore")

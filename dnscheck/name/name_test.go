@@ -94,7 +94,7 @@ func TestParseRefuses(t *testing.T) {
 		{CodeInvalidDomain, []string{
 			"", ".", "..", ".example.com", "example.com..", "a..b.com", " example.com", "example.com ",
 			"exam ple.com", "example\t.com", "example.com\n", "exa\x7fmple.com", "exa\x00mple.com", "-a.com", "a-.com",
-			"a.-b.com", "ab--cd.com", "ab--.com", "---.com", "example.com,evil.com", "{{7-7}}.com",
+			"a.-b.com", "ab--cd.com", "ab--.com", "---.com", "example.com,evil.com", "{{7*7}}.com", "${jndi:ldap://x}.com", "<script>alert(1)</script>.com", `a\\b.com`, "..\\..", "../../etc", "/etc/passwd", "a b*.com", "a b_c.com", "a\rb.com/x", "[::1", "?x",
 			"example%2ecom", "%", "%_.com", "exa'mple.com", "a;b.com", "<b>.com", "a\xff.com", "\xc0\x80.com",
 			"a\xed\xa0\x80.com", "example.123", "example.0x1f", "example.0x", "customer.com.1", "a.b.1.2.3.4",
 			"ü .com", "ü-.com", "-ü.com", "ab--ü.com", "ü!.com", "exa\"mple.com", "(a).com", "a+b.com", "a=b.com",
@@ -106,12 +106,11 @@ func TestParseRefuses(t *testing.T) {
 			"[192.0.2.7]", "[IPv6:2001:db8::1]", "192.0.2.7:25", "[2001:db8::1]:25", "192.0.2.0/24", "2130706433",
 			"0x7f.1", "127.1", "0", "0177.0.0.1", "256.256.256.256", "999.1", "0x7f000001",
 		}},
-		{CodeWildcard, []string{"*.example.com", "mail.*.example.com", "*", "a*.com", "{{7*7}}.com"}},
+		{CodeWildcard, []string{"*.example.com", "mail.*.example.com", "*", "a*.com", "ü*.de"}},
 		{CodeUnderscore, []string{"_dmarc.example.com", "a_b.example.com", "a.b_.com", "_.com"}},
 		{CodeURL, []string{
 			"https://example.com", "HTTP://example.com/", "ftp://u:p@example.com", "//example.com", "example.com/",
-			"example.com/path", "example.com?x", "example.com#x", "example.com:25", "example.com:", `a\b.com`, "..\\..",
-			"../../etc", "${jndi:ldap://x}.com", "javascript:alert(1)", "ücher.de:25",
+			"example.com/path", "example.com?x", "example.com#x", "example.com:25", "example.com:", "javascript:alert(1)", "Example.COM/<x>", "_a.com/x", "ücher.de:25",
 		}},
 		{CodeEmail, []string{"user@example.com", "@example.com", "mailto:user@example.com", "Ann <a@b.com>", "user@", "ü@b.de"}},
 		{CodeSpecialUse, []string{

@@ -3,6 +3,8 @@ package name
 import (
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // notAName recognises text that is something else altogether, so that the
@@ -11,16 +13,29 @@ func notAName(s string) *Error {
 	switch {
 	case isAddress(s):
 		return refuse(CodeIPAddress, "this is an IP address; give a domain name")
-	case strings.Contains(s, "://"):
-		return refuse(CodeURL, "this is a URL; give the domain name alone")
+	case isURL(s) && !strings.HasPrefix(s, "mailto:"):
+		return refuse(CodeURL, "this is a URL or has a port or path; give the domain name alone")
 	case strings.Contains(s, "@"):
 		return refuse(CodeEmail, "this is an e-mail address; give the part after the @ alone")
-	case strings.ContainsAny(s, `:/\?#`):
-		return refuse(CodeURL, "a domain name has no scheme, port or path")
-	case strings.Contains(s, "*"):
-		return refuse(CodeWildcard, "a wildcard is no mail domain; give each name of its own")
 	}
 	return nil
+}
+
+// isURL reports text that begins like a URL, or like a host with a port, path,
+// query or fragment. Other text with such characters is just no name.
+func isURL(s string) bool {
+	i := strings.IndexAny(s, ":/?#")
+	if i < 0 {
+		return false
+	}
+	host := s[:i]
+	if host == "" {
+		return strings.HasPrefix(s, "//")
+	}
+	other := func(r rune) bool {
+		return r < utf8.RuneSelf && r != '.' && r != '_' && r != '+' && r != '*' && badASCII(unicode.ToLower(r))
+	}
+	return strings.Trim(host, ".") != "" && strings.IndexFunc(host, other) < 0
 }
 
 // isAddress reports whether s is an IP address in any of the forms that some
