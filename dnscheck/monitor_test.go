@@ -133,6 +133,7 @@ func monitor(q dnscheck.Queue, r resolve.Resolver) dnscheck.MonitorConfig {
 		Queue:       q,
 		Concurrency: 2,
 		Batch:       4,
+		Log:         slog.New(slog.DiscardHandler),
 	}
 }
 
