@@ -54,7 +54,7 @@ const maxParents = 2
 // parent looks for an SPF record above a domain that has none: SPF, unlike
 // DMARC, is not inherited.
 func (j *spfJudge) parent(ctx context.Context, r *Result) {
-	top := registered(j.x.Name)
+	top := j.e.suffix.registered(j.x.Name)
 	for name, n := j.x.Name, 0; name != top && n < maxParents; n++ {
 		_, name, _ = strings.Cut(name, ".")
 		record, why := spf.Lookup(ctx, j.e.resolver, name)

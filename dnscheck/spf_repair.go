@@ -45,21 +45,17 @@ func repair(text string) []spf.Term {
 		return ok
 	}
 	for _, word := range words(text) {
-		if open != "" {
-			before := open
-			open = ""
-			if add(before + word) {
-				continue
-			}
-			if !strings.HasSuffix(before, ":") && add(before+":"+word) {
-				continue
-			}
-		}
-		if opens(word) {
+		before := open
+		open = ""
+		switch {
+		case len(before) == 1 && add(before+word):
+		case opens(word):
 			open = word
-			continue
+		case add(word), before == "":
+		case add(before + word):
+		case !strings.HasSuffix(before, ":"):
+			add(before + ":" + word)
 		}
-		add(word)
 	}
 	return terms
 }

@@ -155,7 +155,7 @@ func (j *spfJudge) surroundings(ctx context.Context, r *Result) {
 // strangers are names that nobody published: only a wildcard answers for them.
 func (j *spfJudge) strangers() []string {
 	names := []string{randomLabel() + "." + j.x.Name}
-	if _, parent, ok := strings.Cut(j.x.Name, "."); ok && registered(j.x.Name) != j.x.Name {
+	if _, parent, ok := strings.Cut(j.x.Name, "."); ok && j.e.suffix.registered(j.x.Name) != j.x.Name {
 		names = append(names, randomLabel()+"."+parent)
 	}
 	return names

@@ -103,6 +103,12 @@ func fill(a *resolve.Answer, rr dns.RR) {
 			strs[i] = unescape(s)
 		}
 		a.TXT = append(a.TXT, resolve.Text{Strings: strs})
+	case *dns.SPF:
+		strs := make([]string, len(rr.Txt))
+		for i, s := range rr.Txt {
+			strs[i] = unescape(s)
+		}
+		a.TXT = append(a.TXT, resolve.Text{Strings: strs})
 	case *dns.MX:
 		a.MX = append(a.MX, resolve.MX{Host: hostName(rr.Mx), Preference: rr.Preference})
 	case *dns.A:

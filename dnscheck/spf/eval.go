@@ -21,8 +21,9 @@ type Query struct {
 	Sender string
 	// HELO is the name that the sender gave; Domain when empty.
 	HELO string
-	// Match, where set, is asked first for each mechanism but all, with the
-	// domain in whose record it stands; what it accepts matches.
+	// Match, where set, is asked first for each mechanism but all and for each
+	// redirect, with the domain in whose record it stands; a mechanism that it
+	// accepts matches, and a redirect passes.
 	Match func(domain string, t Term) bool
 }
 
@@ -152,6 +153,12 @@ func (e *evaluation) record(domain string, own Record) verdict {
 
 func (e *evaluation) redirect(domain string, index int, t Term) verdict {
 	here := Step{domain, index, t}
+	if e.accepts(domain, t) {
+		if why := e.count(domain, t); why != nil {
+			return failed(why)
+		}
+		return verdict{result: ResultPass, path: []Step{here}}
+	}
 	v, name := e.target(domain, t)
 	if v.result == ResultNone {
 		v = failed(&Problem{Kind: ProblemNone, Name: name, Term: t})

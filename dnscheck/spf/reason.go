@@ -49,14 +49,14 @@ func unknownMechanism(name, text string) string {
 	if strings.HasPrefix(name, "v=") {
 		return "v=spf1 stands only once, at the start"
 	}
+	for _, k := range []Kind{KindInclude, KindIP4, KindIP6, KindExists, KindAll} {
+		if strings.HasSuffix(name, string(k)) {
+			return fmt.Sprintf("there is no mechanism %q; is a space missing before %q?", name, k)
+		}
+	}
 	for _, k := range []Kind{KindInclude, KindIP4, KindIP6, KindMX} {
 		if strings.HasPrefix(name, string(k)) {
 			return fmt.Sprintf("there is no mechanism %q; is a colon or a space missing after %q?", name, k)
-		}
-	}
-	for _, k := range []Kind{KindInclude, KindIP4, KindIP6, KindExists, KindAll, KindA, KindMX} {
-		if i := strings.Index(name, string(k)); i > 0 && strings.HasSuffix(name, string(k)) && len(k) > 2 {
-			return fmt.Sprintf("there is no mechanism %q; is a space missing before %q?", name, k)
 		}
 	}
 	if strings.Contains(name, ".") {
