@@ -39,8 +39,11 @@ type Config struct {
 	// SendingIPs are the addresses that our mail leaves from; none means
 	// those of the MX hosts.
 	SendingIPs []netip.Addr
-	Now        func() time.Time // nil means time.Now
-	Log        *slog.Logger     // nil means slog.Default
+	// Suffix tells a name's public suffix, as publicsuffix.PublicSuffix of
+	// golang.org/x/net does; nil takes the top level alone for one.
+	Suffix func(domain string) (suffix string, icann bool)
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil means slog.Default
 }
 
 // Checker asks DNS about domains and judges what it says. It is safe for
@@ -157,6 +160,9 @@ type pass struct {
 func (c *Checker) newPass(domain string, o Options) *pass {
 	p := &pass{Checker: c, onDemand: o.OnDemand, first: newLook(domain, c.Fresh, c.Shared)}
 	p.first.settle = true
+	if o.OnDemand {
+		p.first.soft = moreQueries
+	}
 	elsewhere := c.Shared
 	if c.Second != nil {
 		p.second = newLook(domain, c.Second, c.Second)
@@ -214,7 +220,7 @@ func (p *pass) judge(ctx context.Context, l *look, x Expectation, diagnose bool)
 	}
 	r = rule(ctx, &env{
 		resolver: asker{l, x}, domain: l.domain, mxHosts: p.MXHosts,
-		ours: p.ours, hostAddrs: p.hostAddrs, diagnose: diagnose,
+		ours: p.ours, hostAddrs: p.hostAddrs, suffix: p.Suffix, diagnose: diagnose,
 	}, x)
 	if a, err, ok := l.known(x.own()); ok && err == nil && r.TTL == 0 {
 		r.TTL = a.TTL

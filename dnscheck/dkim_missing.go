@@ -78,7 +78,7 @@ func (x Expectation) misplacedKey(ctx context.Context, e *env, p *prober, r *Res
 		return want.Inspect([][]string{{s}}).Ours
 	}
 	selector, _, _ := strings.Cut(x.Name, "._domainkey.")
-	doubles := doubled(x.Name, e.domain)
+	doubles := e.doubled(x.Name)
 	if name, ok := p.text(ctx, ours, doubles[0]); ok {
 		x.sayDoubled(e, r, name)
 		return

@@ -13,7 +13,7 @@ import (
 // absent judges a domain without a policy record of its own: it may inherit
 // one, have one that nobody can read, or have none.
 func (j *dmarcJudge) absent(ctx context.Context) Result {
-	found, seen, err := dmarc.Inherited(ctx, j.e.resolver, j.e.domain)
+	found, seen, err := dmarc.Inherited(ctx, j.e.resolver, j.e.domain, j.e.suffix.registry)
 	if err != nil && j.x.Verified {
 		// The policy that verified it may be the parent's.
 		return j.x.unknown(err)
@@ -108,7 +108,7 @@ func (j *dmarcJudge) misplaced(ctx context.Context, r *Result) {
 		first, _, _ := strings.Cut(s, ";")
 		return strings.EqualFold(strings.ReplaceAll(first, " ", ""), "v=dmarc1")
 	}
-	if name, ok := p.text(ctx, policy, doubled(j.x.Name, j.e.domain)...); ok {
+	if name, ok := p.text(ctx, policy, j.e.doubled(j.x.Name)...); ok {
 		j.x.sayDoubled(j.e, r, name)
 		return
 	}
@@ -149,7 +149,7 @@ func (j *dmarcJudge) reports(ctx context.Context, rec dmarc.Record, domain strin
 	}
 	var asked []string
 	for _, u := range rec.RUA {
-		foreign := registered(u.Host) != registered(domain) && !slices.ContainsFunc(j.want.RUA, u.Same)
+		foreign := j.e.suffix.registered(u.Host) != j.e.suffix.registered(domain) && !slices.ContainsFunc(j.want.RUA, u.Same)
 		if !foreign || slices.Contains(asked, u.Host) || len(asked) == maxReportHosts {
 			continue
 		}

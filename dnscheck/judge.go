@@ -20,6 +20,8 @@ type env struct {
 	ours func(context.Context) ([]netip.Addr, error)
 	// hostAddrs gives the addresses of our MX hosts.
 	hostAddrs func(context.Context) ([]netip.Addr, error)
+	// suffix tells registered names from the suffixes above them.
+	suffix suffixes
 	// diagnose allows extra probes for a record that does not match, at most
 	// maxProbes a record.
 	diagnose bool

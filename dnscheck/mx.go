@@ -115,7 +115,7 @@ func (m *mxSet) missing(ctx context.Context, answer resolve.Answer) Result {
 	if !m.e.diagnose {
 		return r
 	}
-	names := doubled(m.x.Name, m.e.domain)
+	names := m.e.doubled(m.x.Name)
 	if answer.NXDomain {
 		names = names[1:] // nothing is below a name that does not exist (RFC 8020)
 	}
@@ -231,7 +231,7 @@ func (m *mxSet) hosts() string {
 func (m *mxSet) slip(host string) (code, detail, hint string) {
 	shown := printable(host, maxName)
 	for _, h := range m.wanted {
-		for _, zone := range []string{m.e.domain, registered(m.e.domain)} {
+		for _, zone := range []string{m.e.domain, m.e.suffix.registered(m.e.domain)} {
 			if host == h+"."+zone {
 				return "mx_target_doubled",
 					fmt.Sprintf("The MX record names %s: the domain was appended to our host.", shown),
@@ -300,7 +300,7 @@ func (m *mxSet) leadsToUs(answer resolve.Answer, ours []netip.Addr) bool {
 // wildcard says so when the RRset belongs to every name beside the domain.
 func (m *mxSet) wildcard(ctx context.Context, p *prober, r *Result) {
 	_, parent, ok := strings.Cut(m.x.Name, ".")
-	if !m.e.diagnose || !ok || registered(m.e.domain) == m.e.domain {
+	if !m.e.diagnose || !ok || m.e.suffix.registered(m.e.domain) == m.e.domain {
 		return
 	}
 	other := newMXSet(m.e, m.x, p.ask(ctx, randomLabel()+"."+parent, resolve.TypeMX).MX)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
 
@@ -21,11 +19,12 @@ const maxName = 253
 // only explains a verdict, so a failed lookup is as good as an empty one.
 type prober struct {
 	resolver resolve.Resolver
+	suffix   suffixes
 	left     int
 }
 
 func (e *env) prober() *prober {
-	return &prober{resolver: e.resolver, left: maxProbes}
+	return &prober{resolver: e.resolver, suffix: e.suffix, left: maxProbes}
 }
 
 // ask returns what stands at a name; an empty answer when nothing does, when
@@ -67,7 +66,7 @@ func (p *prober) text(ctx context.Context, accept func(string) bool, names ...st
 // the domain and at its registered parent.
 func (p *prober) servers(ctx context.Context, domain string) string {
 	hosts := p.ask(ctx, domain, resolve.TypeNS).Hosts
-	if org := registered(domain); len(hosts) == 0 && org != domain {
+	if org := p.suffix.registered(domain); len(hosts) == 0 && org != domain {
 		hosts = p.ask(ctx, org, resolve.TypeNS).Hosts
 	}
 	const shown = 4
@@ -88,22 +87,12 @@ func (p *prober) servedBy(ctx context.Context, domain string) string {
 
 // doubled lists the names at which a value ends up when the provider appends
 // the zone to a name that already has it.
-func doubled(name, domain string) []string {
-	names := []string{name + "." + domain}
-	if org := registered(domain); org != domain {
+func (e *env) doubled(name string) []string {
+	names := []string{name + "." + e.domain}
+	if org := e.suffix.registered(e.domain); org != e.domain {
 		names = append(names, name+"."+org)
 	}
 	return names
-}
-
-// registered is the name that was bought from a registry, as far as the list
-// of public suffixes knows; the domain itself where it does not.
-func registered(domain string) string {
-	org, err := publicsuffix.EffectiveTLDPlusOne(domain)
-	if err != nil {
-		return domain
-	}
-	return org
 }
 
 // randomLabel is a label of 128 bits that nobody published: what answers for

@@ -93,7 +93,7 @@ func (j *spfJudge) covers(ctx context.Context, name string, record spf.Record) b
 // elsewhere spends extra questions on where the record went.
 func (j *spfJudge) elsewhere(ctx context.Context, r *Result) {
 	p := j.e.prober()
-	if at, ok := p.text(ctx, spf.Is, doubled(j.x.Name, j.e.domain)...); ok {
+	if at, ok := p.text(ctx, spf.Is, j.e.doubled(j.x.Name)...); ok {
 		j.x.sayDoubled(j.e, r, at)
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
@@ -162,7 +163,7 @@ const (
 
 func testEnv(z *zoneMap) *env {
 	return &env{
-		resolver: z, domain: testDomain, mxHosts: []string{testMX}, diagnose: true,
+		resolver: z, domain: testDomain, mxHosts: []string{testMX}, suffix: publicsuffix.PublicSuffix, diagnose: true,
 		hostAddrs: func(context.Context) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("192.0.2.7")}, nil
 		},

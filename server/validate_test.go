@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/publicsuffix"
+
 	"github.com/domaind/domaind/dnscheck/name"
 )
 
@@ -20,7 +22,7 @@ func wantFault(t *testing.T, what string, f *fieldError, code, pointer string) {
 }
 
 func TestCanonicalEmail(t *testing.T) {
-	p := name.Policy{Own: []string{"mx.example.com"}, Reserve: 200}
+	p := name.Policy{Own: []string{"mx.example.com"}, Reserve: 200, Suffix: publicsuffix.PublicSuffix}
 	tests := []struct{ in, want string }{
 		{"a@b.com", "a@b.com"}, {"inbox@customer.com", "inbox@customer.com"}, {"First.Last+tag@Customer.COM", "First.Last+tag@customer.com"},
 		{"!#$%&'*+-/=?^_`{|}~@b.com", "!#$%&'*+-/=?^_`{|}~@b.com"}, {strings.Repeat("a", 64) + "@b.com", strings.Repeat("a", 64) + "@b.com"},
@@ -160,11 +162,11 @@ func TestMissingForMode(t *testing.T) {
 }
 
 func TestValidDomain(t *testing.T) {
-	n, f := validDomain("/domain", "DOT.ORG.", name.Policy{})
+	n, f := validDomain("/domain", "DOT.ORG.", name.Policy{Suffix: publicsuffix.PublicSuffix})
 	if f != nil || n.ASCII != "dot.org" {
 		t.Errorf("DOT.ORG. = %+v, %+v", n, f)
 	}
-	_, f = validDomain("/domain", "co.uk", name.Policy{})
+	_, f = validDomain("/domain", "co.uk", name.Policy{Suffix: publicsuffix.PublicSuffix})
 	wantFault(t, "co.uk", f, "public-suffix", "/domain")
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
 
@@ -27,12 +25,13 @@ type Found struct {
 // the records on the way, the nearest first. Found is the zero value where
 // there is none; a public suffix, marked by psd=y, gives none.
 //
-// ICANN's public suffixes are not asked: what stands there is no customer's
-// policy, and each question less is one that cannot time out. The error is
-// that of the first lookup that failed.
-func Inherited(ctx context.Context, r resolve.Resolver, domain string) (Found, []Found, error) {
+// Names that closed reports true for are not asked, nor what is above them:
+// what stands at a registry's suffix is no customer's policy, and each question
+// less is one that cannot time out. The error is that of the first lookup that
+// failed.
+func Inherited(ctx context.Context, r resolve.Resolver, domain string, closed func(name string) bool) (Found, []Found, error) {
 	var seen []Found
-	for _, name := range parents(domain) {
+	for _, name := range parents(domain, closed) {
 		answer, err := r.Lookup(ctx, "_dmarc."+name, resolve.TypeTXT)
 		if err != nil {
 			return Found{}, seen, err
@@ -91,13 +90,13 @@ func Select(texts []resolve.Text) (kept, others []string) {
 }
 
 // parents lists the names above a domain that the walk asks, nearest first.
-func parents(domain string) []string {
+func parents(domain string, closed func(string) bool) []string {
 	labels := strings.Split(domain, ".")
 	start := max(1, len(labels)-maxWalk)
 	var names []string
 	for i := start; i < len(labels); i++ {
 		name := strings.Join(labels[i:], ".")
-		if suffix, icann := publicsuffix.PublicSuffix(name); suffix == name && (icann || !strings.Contains(name, ".")) {
+		if closed(name) {
 			break
 		}
 		names = append(names, name)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
@@ -108,11 +111,17 @@ func TestInherited(t *testing.T) {
 		{name: "broken", zone: texts{"_dmarc.example.com": "broken"}, err: true},
 	}
 	for _, c := range cases {
-		found, seen, err := Inherited(context.Background(), c.zone, "x.a.mail.example.com")
+		found, seen, err := Inherited(context.Background(), c.zone, "x.a.mail.example.com", registry)
 		if found.Domain != c.want || len(seen) != c.seen || (err != nil) != c.err {
 			t.Errorf("%s: %q, %d seen, %v", c.name, found.Domain, len(seen), err)
 		}
 	}
+}
+
+// registry stands for the list of public suffixes.
+func registry(name string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(name)
+	return suffix == name && (icann || !strings.Contains(name, "."))
 }
 
 func TestParents(t *testing.T) {
@@ -124,7 +133,7 @@ func TestParents(t *testing.T) {
 		"a.test":              nil,
 		"1.2.3.4.5.6.7.8.com": {"3.4.5.6.7.8.com", "4.5.6.7.8.com", "5.6.7.8.com", "6.7.8.com", "7.8.com", "8.com"},
 	} {
-		if got := parents(domain); !slices.Equal(got, want) {
+		if got := parents(domain, registry); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", domain, got, want)
 		}
 	}

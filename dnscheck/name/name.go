@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/net/publicsuffix"
 )
 
 // The codes of Error: stable, machine-readable, shown to API clients.
@@ -65,6 +63,10 @@ type Policy struct {
 	AllowSpecialUse bool
 	// Own holds our own host names: they and the names below are refused.
 	Own []string
+	// Suffix tells a name's public suffix, as publicsuffix.PublicSuffix of
+	// golang.org/x/net does. It is handed in because that package brings
+	// net/http along. nil leaves the rule about public suffixes out.
+	Suffix func(domain string) (suffix string, icann bool)
 	// Reserve is how many octets the longest record name adds in front, its
 	// dot included; name and prefix together must fit MaxName.
 	Reserve int
@@ -117,13 +119,22 @@ func (p Policy) judge(ascii string) *Error {
 	}
 	// Both sections of the list count. A top level that it does not know is
 	// its own suffix, so that a name below a new one passes.
-	if suffix, _ := publicsuffix.PublicSuffix(ascii); suffix == ascii {
+	if p.suffix(ascii) == ascii {
 		return refuse(CodePublicSuffix, "this is a public suffix, under which others register names; give a name below it")
 	}
 	if p.Reserve > 0 && len(ascii)+p.Reserve > MaxName {
 		return refuse(CodeNameTooLong, "the name has %d octets; with a record name in front of it, it may have %d", len(ascii), max(MaxName-p.Reserve, 0))
 	}
 	return nil
+}
+
+// suffix returns the public suffix of a name, "" where nobody knows.
+func (p Policy) suffix(ascii string) string {
+	if p.Suffix == nil {
+		return ""
+	}
+	suffix, _ := p.Suffix(ascii)
+	return suffix
 }
 
 // Under reports whether child is parent or below it, by whole labels. Both are

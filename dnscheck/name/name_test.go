@@ -4,12 +4,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // reserve is the room that the longest record name takes in these tests.
 const reserve = len("abcdefghijklmnop._domainkey.")
 
-var testPolicy = Policy{Own: []string{"mx.example.com", "Setup.Example.NET."}, Reserve: reserve}
+var testPolicy = Policy{Own: []string{"mx.example.com", "Setup.Example.NET."}, Reserve: reserve, Suffix: publicsuffix.PublicSuffix}
 
 // long is a name of exactly n octets that ends in .com.
 func long(n int) string {
