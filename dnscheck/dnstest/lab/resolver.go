@@ -57,6 +57,9 @@ func (l *Lab) startResolver() error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
+	if err := l.copyUnbound(); err != nil {
+		return fmt.Errorf("copy unbound: %w", err)
+	}
 	p, err := onFreePort(func(at netip.AddrPort) (*process, error) {
 		l.Resolver = at
 		if err := l.writeResolverConfig(dir); err != nil {
@@ -73,7 +76,23 @@ func (l *Lab) startResolver() error {
 
 func (l *Lab) runUnbound() (*process, error) {
 	dir := filepath.Join(l.dir, "unbound")
-	return start(dir, sbin("unbound"), "-d", "-c", filepath.Join(dir, "unbound.conf"))
+	return start(dir, l.unboundCopy(), "-d", "-c", filepath.Join(dir, "unbound.conf"))
+}
+
+// unboundCopy is the program that runs. Where Debian's AppArmor profile is
+// loaded, /usr/sbin/unbound itself reads no configuration outside /etc.
+func (l *Lab) unboundCopy() string { return filepath.Join(l.dir, "unbound", "unbound") }
+
+func (l *Lab) copyUnbound() error {
+	path, err := exec.LookPath(sbin("unbound"))
+	if err != nil {
+		return err
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(l.unboundCopy(), program, 0o700)
 }
 
 // writeResolverConfig writes unbound's file, with a stub for every zone:
