@@ -1,4 +1,4 @@
-package main
+package main_test
 
 import (
 	"bufio"
@@ -30,14 +30,19 @@ func TestMain(m *testing.M) {
 func withBinary(tests func() int) int {
 	dir, err := os.MkdirTemp("", "domaind")
 	if err != nil {
-		return fail(os.Stderr, err)
+		return failed(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "domaind")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		return fail(os.Stderr, fmt.Errorf("build: %w: %s", err, out))
+		return failed(fmt.Errorf("build: %w: %s", err, out))
 	}
 	return tests()
+}
+
+func failed(err error) int {
+	_, _ = fmt.Fprintln(os.Stderr, err)
+	return 1
 }
 
 const (
