@@ -5,10 +5,16 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/domaind/domaind/dnscheck"
-	"github.com/domaind/domaind/dnscheck/dkim"
 )
 
 // Sentinels. They are all that callers may test for; driver errors never leave
@@ -20,30 +26,17 @@ var (
 	// ErrPrecondition: If-Match did not name the present version.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrStale: the work was done for an outdated epoch; it was dropped.
-	ErrStale = errors.New("stale epoch")
+	ErrStale = dnscheck.ErrStale
 	// ErrUnavailable: the database cannot be reached or written just now.
 	ErrUnavailable = errors.New("database unavailable")
 	// ErrFull: the disk is full.
 	ErrFull = errors.New("storage full")
+	// ErrCursor: the cursor is none that this store gave.
+	ErrCursor = errors.New("malformed cursor")
+	// ErrConflict: the user has the name already, in an organization that the
+	// caller's key does not reach.
+	ErrConflict = errors.New("conflict")
 )
-
-// Config is what a Store needs. The zero value of an optional field is usable.
-type Config struct {
-	// Database is a file name, or a postgres:// URL.
-	Database string
-	// MasterKeyFile holds the key that seals secrets; it is created 0600 on
-	// the first start where the database is a file. "" means master.key beside it.
-	MasterKeyFile string
-	// Service is what the operator wants every domain to publish.
-	Service dnscheck.Service
-	// NewKey gives a fresh DKIM key; it may block for the time of one
-	// generation when a pool behind it is empty.
-	NewKey func(context.Context) (dkim.Key, error)
-	// Schedule holds the times of the status machine and of the checks.
-	Schedule Schedule
-	// Now is the clock; nil means time.Now.
-	Now func() time.Time
-}
 
 // Tenant says on whose behalf a call reads or writes. Every statement on
 // tenant data carries it.
@@ -54,4 +47,150 @@ type Tenant struct {
 	OrganizationID string
 	// Actor is who acts, for the events: "key:<id>", "dns", "system".
 	Actor string
+}
+
+// Store keeps everything. It is safe for concurrent use. Close ends it.
+type Store struct {
+	c        Config
+	schedule Schedule
+	now      func() time.Time
+	rand     func() float64
+	log      *slog.Logger
+
+	writeDB *sqlx.DB
+	read    pool
+	writer  *writer
+	ring    *keyring
+
+	domainIDs, eventIDs ids
+	uses                *uses
+	ready               readiness
+	counts              counts
+	closing             sync.Once
+}
+
+// Open opens the database, migrates its schema, checks its settings, and opens
+// the canary of the master key: a wrong key is an error that says so.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://") {
+		return nil, errors.New("store: PostgreSQL is not supported by this version")
+	}
+	if err := checkVersion(); err != nil {
+		return nil, err
+	}
+	s := newStore(c)
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func newStore(c Config) *Store {
+	c = c.withDefaults()
+	return &Store{
+		c: c, schedule: c.Schedule.withDefaults(), now: c.Now, rand: c.Rand, log: c.Log,
+		domainIDs: ids{bits: 22}, eventIDs: ids{bits: 12},
+	}
+}
+
+func (s *Store) open(ctx context.Context) error {
+	var err error
+	if s.writeDB, err = openSQLite(writerDSN(s.c.Database), 1); err != nil {
+		return err
+	}
+	if err := assertPragmas(ctx, s.writeDB); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.writeDB); err != nil {
+		return err
+	}
+	if s.read.db, err = openSQLite(readerDSN(s.c.Database), readers); err != nil {
+		return err
+	}
+	conn, err := s.writeDB.Connx(ctx)
+	if err != nil {
+		return wrap("open writer", err)
+	}
+	s.writer = newWriter(s, conn)
+	if s.ring, err = s.openKeyring(ctx); err != nil {
+		return err
+	}
+	s.uses = newUses(s)
+	return nil
+}
+
+// Close writes what waits, ends the store's goroutines, and closes the
+// database. A second call does nothing.
+func (s *Store) Close() error {
+	var errs []error
+	s.closing.Do(func() {
+		if s.uses != nil {
+			s.uses.close()
+		}
+		if s.writer != nil {
+			s.writer.close()
+			errs = append(errs, s.writer.conn.Close())
+		}
+		if s.read.db != nil {
+			errs = append(errs, s.read.db.Close())
+		}
+		if s.writeDB != nil {
+			errs = append(errs, s.writeDB.Close())
+		}
+	})
+	return wrap("close", errors.Join(errs...))
+}
+
+// readiness remembers the last probe, so that asking often costs no disk write.
+type readiness struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+// probeEvery is how old the answer of Ready may be.
+const probeEvery = time.Second
+
+// Ready returns nil when the database can be read and written, its schema is
+// this program's, and the master key opens it; else ErrUnavailable or ErrFull.
+func (s *Store) Ready(ctx context.Context) error {
+	s.ready.mu.Lock()
+	defer s.ready.mu.Unlock()
+	now := s.now()
+	if !s.ready.at.IsZero() && now.Sub(s.ready.at) < probeEvery && !now.Before(s.ready.at) {
+		return s.ready.err
+	}
+	err := s.probe(ctx)
+	if ctx.Err() == nil {
+		s.ready.at, s.ready.err = now, err
+	}
+	return err
+}
+
+func (s *Store) probe(ctx context.Context) error {
+	var version int64
+	err := s.read.queryRow(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&version)
+	if err != nil {
+		return wrap("read schema version", err)
+	}
+	err = s.write(ctx, func(x *tx) error {
+		if _, err := s.ring.current(x); err != nil {
+			return err
+		}
+		_, err := x.exec(`INSERT INTO setting (name, value) VALUES ('probed_at', ?)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, ms(x.now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store: write probe: %w", err)
+	}
+	return nil
+}
+
+// masterKeyFile says where the master key is.
+func (c Config) masterKeyFile() string {
+	if c.MasterKeyFile != "" {
+		return c.MasterKeyFile
+	}
+	return filepath.Join(filepath.Dir(c.Database), "master.key")
 }

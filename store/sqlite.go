@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/mattn/go-sqlite3"
+)
+
+// dialect holds what differs between the databases.
+type dialect struct {
+	driver string
+	// goose names the migrations' dialect.
+	goose string
+	// vacuumInto says that a consistent copy is one statement.
+	vacuumInto bool
+}
+
+// sqliteDialect is the only one so far; the SQL of the package is portable.
+func sqliteDialect() dialect {
+	return dialect{driver: "sqlite3", goose: "sqlite3", vacuumInto: true}
+}
+
+// minSQLite is the oldest SQLite with the fix of the WAL-reset bug.
+const minSQLite = 3051003
+
+// readers is the size of the read-only pool: more connections than cores only
+// take memory.
+const readers = 4
+
+// writerDSN opens for writing. The driver's own default for WAL is
+// synchronous=NORMAL, which loses acknowledged commits in a power cut.
+func writerDSN(file string) string {
+	return sqliteDSN(file, url.Values{
+		"mode":             {"rwc"},
+		"_journal_mode":    {"WAL"},
+		"_synchronous":     {"FULL"},
+		"_foreign_keys":    {"1"},
+		"_busy_timeout":    {"5000"},
+		"_txlock":          {"immediate"},
+		"_cache_size":      {"-16384"},
+		"_stmt_cache_size": {"128"},
+	})
+}
+
+func readerDSN(file string) string {
+	return sqliteDSN(file, url.Values{
+		"mode":             {"ro"},
+		"_foreign_keys":    {"1"},
+		"_busy_timeout":    {"5000"},
+		"_query_only":      {"1"},
+		"_cache_size":      {"-8192"},
+		"_stmt_cache_size": {"64"},
+	})
+}
+
+// sqliteDSN escapes what SQLite's URI syntax would read as its own.
+func sqliteDSN(file string, v url.Values) string {
+	parts := strings.Split(filepath.ToSlash(file), "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return "file:" + strings.Join(parts, "/") + "?" + v.Encode()
+}
+
+func openSQLite(dsn string, conns int) (*sqlx.DB, error) {
+	db, err := sqlx.Open(sqliteDialect().driver, dsn)
+	if err != nil {
+		return nil, wrap("open database", err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxLifetime(0)
+	return db, nil
+}
+
+// checkVersion refuses an SQLite that may corrupt a WAL database.
+func checkVersion() error {
+	text, number, _ := sqlite3.Version()
+	if number < minSQLite {
+		return fmt.Errorf("store: SQLite %s is too old: 3.51.3 is needed", text)
+	}
+	return nil
+}
+
+// assertPragmas reads back what the DSN asked for: a misspelt parameter is
+// silently ignored by the driver.
+func assertPragmas(ctx context.Context, db *sqlx.DB) error {
+	want := []struct{ pragma, value string }{
+		{"journal_mode", "wal"},
+		{"synchronous", "2"},
+		{"foreign_keys", "1"},
+		{"busy_timeout", "5000"},
+	}
+	var wrong []error
+	for _, w := range want {
+		var got string
+		if err := db.GetContext(ctx, &got, "PRAGMA "+w.pragma); err != nil {
+			return wrap("read pragma "+w.pragma, err)
+		}
+		if got != w.value {
+			wrong = append(wrong, fmt.Errorf("store: pragma %s is %s, not %s", w.pragma, got, w.value))
+		}
+	}
+	return errors.Join(wrong...)
+}
