@@ -16,7 +16,8 @@ import (
 // bounded by RFC 7208 section 4.6.4 and needs its answers; a probe only makes
 // the explanation better, so probes stop first.
 const (
-	softQueries = 16  // from here on no more probes
+	softQueries = 10  // from here on no more probes in a scheduled check
+	moreQueries = 18  // the same on demand: somebody waits for the explanation
 	hardQueries = 120 // from here on nothing: 10 terms of 10 hosts are 100
 )
 
@@ -45,6 +46,8 @@ func settled(a resolve.Answer) *reply {
 type look struct {
 	domain          string
 	inside, outside resolve.Resolver
+	// soft is the number of queries from which on nobody may probe.
+	soft int
 	// settle lets one NXDOMAIN for the domain answer for all names below it.
 	settle bool
 	budget *resolve.Budget
@@ -56,7 +59,7 @@ type look struct {
 
 func newLook(domain string, inside, outside resolve.Resolver) *look {
 	l := &look{
-		domain: domain, inside: inside, outside: outside,
+		domain: domain, inside: inside, outside: outside, soft: softQueries,
 		replies: map[question]*reply{},
 	}
 	l.budget = resolve.WithBudget(router{l}, hardQueries)
@@ -100,7 +103,7 @@ func (l *look) reply(q question, probe bool) (*reply, bool) {
 	if r := l.replies[q]; r != nil {
 		return r, false
 	}
-	if probe && l.budget.Queries() >= softQueries {
+	if probe && l.budget.Queries() >= l.soft {
 		r := settled(resolve.Answer{})
 		r.err = &resolve.Error{
 			Code: resolve.CodeTimeout, Name: q.name, Type: q.qtype,

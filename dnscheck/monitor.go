@@ -24,12 +24,16 @@ type Queue interface {
 	// Due claims at most n due domains, the most urgent first; each stays
 	// claimed until it is recorded, released, or its lease ends.
 	Due(ctx context.Context, n int) ([]Job, error)
-	// Record takes the report of a claimed domain, in one transaction. To
-	// drop the report of an outdated epoch is no error.
+	// Record takes the report of a claimed domain, in one transaction. It
+	// drops the report of an outdated epoch and returns ErrStale.
 	Record(ctx context.Context, job Job, report Report) error
 	// Release gives claimed domains back unchecked, due at once.
 	Release(ctx context.Context, jobs []Job) error
 }
+
+// ErrStale is what a Queue returns for work whose epoch is outdated: somebody
+// else has claimed the domain since, or it is gone.
+var ErrStale = errors.New("stale epoch")
 
 // What a MonitorConfig's zero values mean.
 const (
@@ -264,7 +268,9 @@ func (m *Monitor) check(ctx context.Context, job Job) (Report, error) {
 		return Report{}, err
 	}
 	report = m.breaker.weigh(report)
-	if err := m.cfg.Queue.Record(ctx, job, report); err != nil {
+	if err := m.cfg.Queue.Record(ctx, job, report); errors.Is(err, ErrStale) {
+		return report, nil // true, but not ours to say any more
+	} else if err != nil {
 		return Report{}, err
 	}
 	if m.cfg.Observer.CheckDone != nil {

@@ -23,8 +23,7 @@ type queue struct {
 	claims   int
 	recorded map[int64][]dnscheck.Report
 	released []dnscheck.Job
-	// held, where it is set, holds Record until it is closed.
-	held chan struct{}
+	epoch    int64 // reports of older ones are stale
 }
 
 func newQueue(ids ...int64) *queue {
@@ -57,13 +56,13 @@ func (q *queue) Due(_ context.Context, n int) ([]dnscheck.Job, error) {
 }
 
 func (q *queue) Record(_ context.Context, j dnscheck.Job, r dnscheck.Report) error {
-	if q.held != nil {
-		<-q.held
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
 		return q.err
+	}
+	if j.Epoch < q.epoch {
+		return fmt.Errorf("record: %w", dnscheck.ErrStale)
 	}
 	q.recorded[j.DomainID] = append(q.recorded[j.DomainID], r)
 	return nil
@@ -163,6 +162,17 @@ func TestRunOnce(t *testing.T) {
 	q.fail(boom)
 	if _, err := m.RunOnce(t.Context()); !errors.Is(err, boom) {
 		t.Errorf("error %v, want the queue's", err)
+	}
+}
+
+func TestStaleReportIsNoTrouble(t *testing.T) {
+	q := newQueue(1)
+	q.epoch = 2
+	if n, err := dnscheck.NewMonitor(monitor(q, zones{})).RunOnce(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if recorded, released, _ := q.counts(); recorded+released != 0 {
+		t.Errorf("recorded %d, released %d", recorded, released)
 	}
 }
 
