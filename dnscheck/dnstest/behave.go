@@ -47,6 +47,7 @@ var behaviours = map[Behaviour]func(*exchange){
 	CNAMELoop:   (*exchange).loop,
 	Chain8:      func(x *exchange) { x.chain(8) },
 	Chain9:      func(x *exchange) { x.chain(9) },
+	AliasOnly:   (*exchange).aliasOnly,
 	Stray:       (*exchange).stray,
 	TXT200:      (*exchange).txt200,
 	TXT64K:      (*exchange).txt64K,
@@ -225,6 +226,14 @@ func (x *exchange) chain(links int) {
 		owner = target
 	}
 	m.Answer = append(m.Answer, &dns.TXT{Hdr: header(owner, dns.TypeTXT), Txt: []string{"end of the chain"}})
+	x.send(m)
+}
+
+func (x *exchange) aliasOnly() {
+	m := x.good()
+	if _, ok := onlyCNAME(m.Answer); ok {
+		m.Answer, m.Ns, m.Rcode = m.Answer[:1], nil, dns.RcodeSuccess
+	}
 	x.send(m)
 }
 

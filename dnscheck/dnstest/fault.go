@@ -63,7 +63,8 @@ const (
 	CNAMELoop   Behaviour = "cname-loop"
 	Chain8      Behaviour = "chain-8" // eight CNAMEs, then a record: the most that is followed
 	Chain9      Behaviour = "chain-9"
-	Stray       Behaviour = "stray" // records of another owner beside a NODATA
+	AliasOnly   Behaviour = "alias-only" // good, but it stops after the first CNAME
+	Stray       Behaviour = "stray"      // records of another owner beside a NODATA
 	TXT200      Behaviour = "txt-200"
 	TXT64K      Behaviour = "txt-64k" // one record of about 64 KiB
 )

@@ -32,12 +32,14 @@ type CacheConfig struct {
 	Now func() time.Time
 }
 
-// Cache lets lookups share what a resolver says, in two views. Fresh is for
-// the records that a check judges: it joins a lookup of the same question that
-// is under way, but never takes an old answer. Shared is for names that many
-// domains have in common, like SPF includes and hosts: it takes an answer that
-// is up to 5 minutes old, a no up to 60 s, never older than its TTL, and an
-// error up to 5 s.
+// Cache lets lookups of the same names share what a resolver says, in two
+// views. Shared is for names that many domains have in common, like SPF
+// includes and hosts: it joins a lookup of the same question that is under
+// way, and takes an answer that is up to 5 minutes old, a no up to 60 s, never
+// older than its TTL, and an error up to 5 s. Fresh is for the records that a
+// check judges and shares nothing: a check of one domain runs once at a time
+// anyway, and the goroutine of a shared lookup would cost half as much again
+// as the lookup itself.
 //
 // Answers are shared: nobody may change the slices in them.
 type Cache struct {
@@ -82,31 +84,38 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// Fresh returns the view that never takes an old answer.
-func (c *Cache) Fresh() Resolver { return view{cache: c} }
+// Fresh returns the resolver itself.
+func (c *Cache) Fresh() Resolver { return c.resolver }
 
-// Shared returns the view that may.
-func (c *Cache) Shared() Resolver { return view{cache: c, shared: true} }
+// Shared returns the view that joins and remembers.
+func (c *Cache) Shared() Resolver { return shared{c} }
 
-type view struct {
+type shared struct{ cache *Cache }
+
+// For returns the view of a check of one domain: Fresh for its own names, Shared
+// for all others.
+func (c *Cache) For(domain string) Resolver { return byName{c, canonical(domain)} }
+
+type byName struct {
 	cache  *Cache
-	shared bool
+	domain string
 }
 
 // Lookup implements Resolver.
-func (v view) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
-	k := key{canonical(name), qtype}
-	if !v.shared {
-		return v.cache.fly(ctx, k)
+func (b byName) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
+	if within(canonical(name), b.domain) {
+		return b.cache.Fresh().Lookup(ctx, name, qtype)
 	}
-	if a, err, ok := v.cache.get(k); ok {
+	return b.cache.Shared().Lookup(ctx, name, qtype)
+}
+
+// Lookup implements Resolver.
+func (s shared) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
+	k := key{canonical(name), qtype}
+	if a, err, ok := s.cache.get(k); ok {
 		return a, err
 	}
-	a, err := v.cache.fly(ctx, k)
-	if ctx.Err() == nil {
-		v.cache.put(k, a, err)
-	}
-	return a, err
+	return s.cache.fly(ctx, k)
 }
 
 // fly asks, or joins whoever asks the same already. The lookup is detached
@@ -117,10 +126,13 @@ func (c *Cache) fly(ctx context.Context, k key) (Answer, error) {
 			return Answer{}, &Error{Code: CodeResolverDown, Name: k.name, Type: k.qtype, Detail: "The resolver is shut down."}
 		}
 		defer c.flying.Done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.Flight)
+		detached, cancel := context.WithTimeout(c.life, c.config.Flight)
 		defer cancel()
-		defer context.AfterFunc(c.life, cancel)()
-		return c.resolver.Lookup(ctx, k.name, k.qtype)
+		a, err := c.resolver.Lookup(sameSent(detached, ctx), k.name, k.qtype)
+		if c.life.Err() == nil {
+			c.put(k, a, err)
+		}
+		return a, err
 	})
 	select {
 	case r := <-ch:

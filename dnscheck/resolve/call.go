@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -26,12 +27,22 @@ type plan struct {
 	life     context.Context // ends with the resolver
 }
 
-// call is one question on its way to one answer. Attempts overlap: a server
+// outcome is what became of a call.
+type outcome struct {
+	answer Answer
+	again  bool      // the answer ends in the middle of a chain: chase.name is next
+	bare   *upstream // it said SERVFAIL and not why
+	err    *Error
+}
+
+// call is one question on its way to its outcome. Attempts overlap: a server
 // that is slow still counts while the next is asked.
 type call struct {
 	plan
+	outcome
 	chase   *chase
 	query   query
+	buf     [maxQuery]byte // of query
 	replies chan delivery
 
 	open   []*attempt
@@ -39,33 +50,38 @@ type call struct {
 	failed []*upstream // which said that they have no answer
 	last   int         // index of the server asked last
 	want   *upstream   // to be asked next
+	cause  *Error      // the most telling reason so far for having no answer
 
-	timer *time.Timer // set when the first attempt may start
-	event int         // points of the schedule that have passed
-	ends  time.Time
-
-	cause *Error    // the most telling reason so far for having no answer
-	bare  *upstream // said SERVFAIL and not why
-
-	// The outcome. Again says that chase.name is to be asked for next.
-	answer Answer
-	again  bool
-	err    *Error
+	timer   *time.Timer
+	started bool // the schedule has begun
+	event   int  // points of the schedule that have passed
+	ends    time.Time
 }
 
-func newCall(p plan, c *chase) (*call, *Error) {
-	p.question.name, p.question.qtype = c.name, c.qtype
-	q, err := p.question.pack()
-	if err != nil {
-		return nil, c.fail(CodeMalformed, "The name cannot be asked for in DNS.").because(err)
+// calls lends calls: a sweep makes millions, and each needs a channel and a
+// timer.
+var calls = sync.Pool{New: func() any {
+	c := &call{replies: make(chan delivery, replyRoom), timer: time.NewTimer(time.Hour)}
+	c.timer.Stop()
+	return c
+}}
+
+// ask puts the question that the chase has come to, until there is an outcome:
+// an answer, no server left, no time left, or ctx ended.
+func ask(ctx context.Context, p plan, ch *chase) outcome {
+	c := calls.Get().(*call)
+	c.plan, c.chase, c.last = p, ch, -1
+	c.question.name, c.question.qtype = ch.name, ch.qtype
+	defer c.release()
+	var err error
+	if c.query, err = c.question.pack(c.buf[:]); err != nil {
+		return outcome{err: ch.fail(CodeMalformed, "The name cannot be asked for in DNS.").because(err)}
 	}
-	return &call{plan: p, chase: c, query: q, replies: make(chan delivery, replyRoom), last: -1}, nil
+	c.run(ctx)
+	return c.outcome
 }
 
-// run asks until there is an outcome: an answer, no server left, no time left,
-// or ctx ended.
 func (c *call) run(ctx context.Context) {
-	defer c.end()
 	for over := false; !over; {
 		if c.want == nil && len(c.open) == 0 {
 			c.want = c.nextServer()
@@ -98,10 +114,6 @@ func (c *call) wait(ctx context.Context) (over bool) {
 	if c.want != nil {
 		slot = c.want.slots
 	}
-	var tick <-chan time.Time
-	if c.timer != nil {
-		tick = c.timer.C
-	}
 	select {
 	case slot <- struct{}{}:
 		c.held = append(c.held, c.want)
@@ -110,12 +122,25 @@ func (c *call) wait(ctx context.Context) (over bool) {
 	case d := <-c.replies:
 		defer d.free()
 		return c.take(ctx, d)
-	case <-tick:
+	case <-c.timer.C:
 		return c.tick()
 	case <-ctx.Done():
-		c.err = c.timedOut().because(ctx.Err())
+		return c.ended(ctx)
 	case <-c.life.Done():
-		c.err = c.chase.fail(CodeResolverDown, "The resolver is shut down.")
+		return c.ended(ctx)
+	}
+}
+
+// ended reports whether the call has to stop because of its caller or because
+// of Close.
+func (c *call) ended(ctx context.Context) bool {
+	switch {
+	case c.life.Err() != nil:
+		c.err = c.chase.fail(CodeResolverDown, "The resolver is shut down.").because(errClosed)
+	case ctx.Err() != nil:
+		c.err = c.timedOut().because(ctx.Err())
+	default:
+		return false
 	}
 	return true
 }
@@ -123,9 +148,10 @@ func (c *call) wait(ctx context.Context) (over bool) {
 // start begins the schedule, once: waiting for a slot costs a lookup none of
 // its time, ctx bounds that.
 func (c *call) start() {
-	if c.timer == nil {
+	if !c.started {
+		c.started = true
 		c.ends = time.Now().Add(c.timeout)
-		c.timer = time.NewTimer(c.gap())
+		c.timer.Reset(c.gap())
 	}
 }
 
@@ -182,7 +208,7 @@ func (c *call) take(ctx context.Context, d delivery) (over bool) {
 		c.fault(a.up, c.unreachable().because(d.err))
 		return false
 	}
-	m, err := parseMessage(d.packet())
+	m, err := parseMessage(d.packet(), a.query)
 	if err != nil {
 		c.keep(a.up, c.malformed()) // it may be forged: the true one may follow
 		return false
@@ -198,17 +224,20 @@ func (c *call) take(ctx context.Context, d delivery) (over bool) {
 // overTCP asks a server again over TCP; without an answer, failure is why the
 // server counts as failed.
 func (c *call) overTCP(ctx context.Context, up *upstream, q query, failure *Error) (over bool) {
-	ctx, cancel := context.WithTimeout(ctx, min(tcpTimeout, time.Until(c.ends)))
+	tcp, cancel := context.WithTimeout(ctx, min(tcpTimeout, time.Until(c.ends)))
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	countSent(ctx)
-	pkt, err := exchangeTCP(ctx, up.addr, q)
+	pkt, err := exchangeTCP(tcp, up.addr, q)
 	if err != nil {
 		c.observe("ERROR", "tcp")
+		if c.ended(ctx) {
+			return true
+		}
 		c.fault(up, failure.because(err))
 		return false
 	}
-	m, err := parseMessage(pkt)
+	m, err := parseMessage(pkt, q)
 	if err != nil {
 		c.observe("MALFORMED", "tcp")
 		c.fault(up, c.malformed())
@@ -303,23 +332,19 @@ func (c *call) observe(rcode, transport string) {
 	}
 }
 
-// end gives back all that the call holds.
-func (c *call) end() {
+// release gives back all that the call holds, and the call itself.
+func (c *call) release() {
 	for len(c.open) > 0 {
 		c.close(c.open[0], "TIMEOUT")
 	}
 	for _, up := range c.held {
 		<-up.slots
 	}
-	if c.timer != nil {
-		c.timer.Stop()
+	c.timer.Stop()
+	for len(c.replies) > 0 { // nobody sends any more
+		d := <-c.replies
+		d.free()
 	}
-	for {
-		select {
-		case d := <-c.replies:
-			d.free()
-		default:
-			return
-		}
-	}
+	*c = call{replies: c.replies, timer: c.timer, open: c.open[:0], held: c.held[:0], failed: c.failed[:0]}
+	calls.Put(c)
 }

@@ -113,16 +113,12 @@ func (c *Client) Lookup(ctx context.Context, name string, qtype Type) (Answer, e
 		return Answer{}, err
 	}
 	for {
-		call, err := newCall(c.plan(), chase)
-		if err != nil {
-			return Answer{}, err
-		}
-		call.run(ctx)
+		o := ask(ctx, c.plan(), chase)
 		switch {
-		case call.err != nil:
-			return Answer{}, c.explain(ctx, call)
-		case !call.again:
-			return call.answer, nil
+		case o.err != nil:
+			return Answer{}, c.explain(ctx, chase, o)
+		case !o.again:
+			return o.answer, nil
 		}
 	}
 }
@@ -143,20 +139,15 @@ func (c *Client) plan() plan {
 
 // explain tells a SERVFAIL that only DNSSEC causes from all others: with
 // checking disabled the same server answers. It works without extended errors.
-func (c *Client) explain(ctx context.Context, failed *call) *Error {
+func (c *Client) explain(ctx context.Context, chase *chase, failed outcome) *Error {
 	if failed.err.Code != CodeServFail || failed.bare == nil {
 		return failed.err
 	}
 	p := c.plan()
 	p.question.unchecked = true
 	p.servers, p.schedule = []*upstream{failed.bare}, p.schedule[:1]
-	probe, err := newCall(p, failed.chase)
-	if err != nil {
-		return failed.err
-	}
-	probe.run(ctx)
-	if probe.err == nil {
-		return failed.chase.fail(CodeBogus, bogusDetail)
+	if probe := ask(ctx, p, chase); probe.err == nil {
+		return chase.fail(CodeBogus, bogusDetail)
 	}
 	return failed.err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,7 +94,8 @@ func TestBehaviours(t *testing.T) {
 		dnstest.MalformedOnly: resolve.CodeMalformed, dnstest.Duplicate: good,
 		dnstest.LowerCase: good, dnstest.CaseMangled: good, dnstest.NoOPT: good,
 		dnstest.CNAMELoop: resolve.CodeCNAMELoop, dnstest.Chain8: "end of the chain", dnstest.Chain9: resolve.CodeCNAMELoop,
-		dnstest.Stray: none, dnstest.TXT200: "record 0",
+		dnstest.AliasOnly: good,
+		dnstest.Stray:     none, dnstest.TXT200: "record 0",
 		dnstest.EDE3: good, dnstest.EDE4: resolve.CodeRefused, dnstest.EDE6: resolve.CodeBogus, dnstest.EDE9: resolve.CodeBogus,
 		dnstest.EDE15: resolve.CodeRefused, dnstest.EDE16: resolve.CodeRefused, dnstest.EDE17: resolve.CodeRefused,
 		dnstest.EDE18: resolve.CodeRefused, dnstest.EDE19: resolve.CodeServFail,
@@ -108,12 +110,15 @@ func TestBehaviours(t *testing.T) {
 		for _, b := range append(dnstest.Behaviours(), "") {
 			t.Run(transport+"/"+string(b), func(t *testing.T) {
 				t.Parallel()
-				want := want[b]
+				want, listed := want[b]
+				if !listed && b != dnstest.TXT64K {
+					t.Fatal("no expectation for this behaviour")
+				}
 				if w, ok := overTCP[b]; ok && config.TCP {
 					want = w
 				}
 				if b == dnstest.TXT64K {
-					want = string(make([]byte, 0))
+					want = strings.Repeat("x", 250*255)
 				}
 				s := startServer(t)
 				set(t, s, `name.example 60 TXT "good"`)
@@ -129,14 +134,8 @@ func TestBehaviours(t *testing.T) {
 				default:
 					got = a.TXT[0].Join()
 				}
-				if b == dnstest.TXT64K {
-					if len(got) != 64000-250 || err != nil {
-						t.Errorf("got %d octets and %v", len(got), err)
-					}
-					return
-				}
 				if got != want {
-					t.Errorf("got %q (%v), want %q", got, err, want)
+					t.Errorf("got %.99q (%v), want %.99q", got, err, want)
 				}
 				if weak := b == dnstest.NXDomainNoSOA || b == dnstest.NoDataNoSOA; a.Weak != weak {
 					t.Errorf("Weak is %v", a.Weak)
@@ -155,12 +154,12 @@ func TestCancelReturnsAtOnce(t *testing.T) {
 			c := newClient(t, config, s.Addr())
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error)
+			n := s.Queries("silent.example")
 			go func() {
 				_, err := c.Lookup(ctx, "silent.example", resolve.TypeTXT)
 				result <- err
 			}()
-			n := s.Queries("silent.example")
-			waitFor(t, func() bool { return s.Queries("silent.example") > n || n > 0 })
+			waitFor(t, func() bool { return s.Queries("silent.example") > n })
 			cancel()
 			select {
 			case err := <-result:

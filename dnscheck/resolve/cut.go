@@ -59,7 +59,7 @@ func (d *Direct) servers(ctx context.Context, c *chase, zone string) ([]netip.Ad
 		for _, ip := range ips {
 			addr := netip.AddrPortFrom(ip, d.config.Port)
 			switch {
-			case d.guard.SafeAddr(ip) != nil:
+			case !d.global(ip):
 				refused++
 			case !slices.Contains(addrs, addr):
 				addrs = append(addrs, addr)
@@ -73,6 +73,12 @@ func (d *Direct) servers(ctx context.Context, c *chase, zone string) ([]netip.Ad
 		return nil, c.fail(CodeRefused, "The zone's name servers have no public address; private ones are not asked.")
 	}
 	return nil, c.fail(CodeLame, "The zone's name servers have no addresses.")
+}
+
+// global says that an address may be asked: the customer chooses the names of
+// the name servers, and must not point us at our own network.
+func (d *Direct) global(ip netip.Addr) bool {
+	return ip.IsValid() && d.guard.SafeAddr(ip) == nil
 }
 
 // addrs returns a few addresses of a name server, of both families where it

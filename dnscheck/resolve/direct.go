@@ -133,10 +133,8 @@ func (d *Direct) beyond(ctx context.Context, c *chase, first Answer) (Answer, er
 
 // look is what one server showed.
 type look struct {
-	chase  *chase
-	answer Answer
-	again  bool // the answer is a CNAME into another zone
-	err    *Error
+	outcome
+	chase *chase // where the answer led, into another zone perhaps
 }
 
 // looks asks the servers of the zone that c.name is in, all at once, and
@@ -174,19 +172,15 @@ func (d *Direct) look(ctx context.Context, c chase, addr netip.AddrPort) look {
 	ctx, cancel := context.WithTimeout(ctx, d.config.ServerTimeout)
 	defer cancel()
 	if err := d.wait(ctx, addr.Addr()); err != nil {
-		return look{err: c.fail(CodeTimeout, "The name server is asked too often already.").because(err)}
+		return look{outcome: outcome{err: c.fail(CodeTimeout, "The name server is asked too often already.").because(err)}}
 	}
-	call, err := newCall(plan{
+	o := ask(ctx, plan{
 		question: question{mixed: true},
 		servers:  []*upstream{newUpstream(addr, 1, 0)},
 		schedule: []time.Duration{0, d.config.ServerTimeout / 2},
 		timeout:  d.config.ServerTimeout, onQuery: d.config.OnQuery, life: d.life,
 	}, &c)
-	if err != nil {
-		return look{err: err}
-	}
-	call.run(ctx)
-	return look{chase: &c, answer: call.answer, again: call.again, err: call.err}
+	return look{outcome: o, chase: &c}
 }
 
 // wait keeps to the rate that an address may be asked at. Those that are

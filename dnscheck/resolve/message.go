@@ -26,9 +26,10 @@ type message struct {
 	ede    []uint16 // extended DNS errors (RFC 8914)
 }
 
-// parseMessage reads an answer that matches its query. Strings in it are
-// copies: the packet may be used again.
-func parseMessage(pkt []byte) (message, error) {
+// parseMessage reads an answer that matches its query, which has shown that
+// the question section is the same. Strings in the message are copies: the
+// packet may be used again.
+func parseMessage(pkt []byte, q query) (message, error) {
 	if len(pkt) < headerSize {
 		return message{}, errMalformed
 	}
@@ -41,12 +42,8 @@ func parseMessage(pkt []byte) (message, error) {
 		return m, nil // whatever is in it is not the whole truth
 	}
 	off := headerSize
-	for range binary.BigEndian.Uint16(pkt[4:]) {
-		_, next, err := dns.UnpackDomainName(pkt, off)
-		if err != nil || next+4 > len(pkt) {
-			return message{}, errMalformed
-		}
-		off = next + 4
+	if binary.BigEndian.Uint16(pkt[4:]) > 0 {
+		off = q.qend
 	}
 	return m, m.sections(pkt, off)
 }

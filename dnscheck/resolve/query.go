@@ -3,6 +3,7 @@ package resolve
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -49,10 +50,9 @@ type query struct {
 	exact bool // the name must come back in the very same case
 }
 
-// pack writes the query with EDNS, DO=0. The only error is that of a name that
-// cannot be written.
-func (q question) pack() (query, error) {
-	b := make([]byte, maxQuery)
+// pack writes the query with EDNS, DO=0, into b, which has maxQuery octets, all
+// zero. The only error is that of a name that cannot be written.
+func (q question) pack(b []byte) (query, error) {
 	var flags uint16
 	if q.recurse {
 		flags |= flagRD
@@ -116,6 +116,9 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 // away: lower case, no final dot, odd octets still escaped, so that it is
 // printable and a dot within a label stays told apart. The root is "".
 func canonical(name string) string {
+	if strings.ToLower(name) == name && plain(name) && !strings.HasSuffix(name, ".") {
+		return name
+	}
 	name = dns.CanonicalName(name)
 	return name[:len(name)-1]
 }

@@ -18,3 +18,11 @@ func countSent(ctx context.Context) {
 		n.Add(1)
 	}
 }
+
+// sameSent returns ctx with the counter of another context, if that has one.
+func sameSent(ctx, from context.Context) context.Context {
+	if n, ok := from.Value(sentKey{}).(*atomic.Int64); ok {
+		return withSent(ctx, n)
+	}
+	return ctx
+}
