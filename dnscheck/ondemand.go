@@ -75,10 +75,9 @@ func (m *Monitor) claimed(ctx context.Context, claim func(context.Context) (Job,
 	return m.check(ctx, job)
 }
 
-// Close lets the checks on demand that run go on until ctx ends, then cuts
-// them short, and returns when the last one is gone. It returns ctx's error
-// when it had to cut.
-func (m *Monitor) Close(ctx context.Context) error {
+// Close lets checks on demand that run go on for Grace, then cuts them short,
+// and returns when the last one is gone. Run ends by its own context.
+func (m *Monitor) Close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
@@ -87,11 +86,9 @@ func (m *Monitor) Close(ctx context.Context) error {
 	go func() { m.onDemand.Wait(); close(finished) }()
 	select {
 	case <-finished:
-		return nil
-	case <-ctx.Done():
+	case <-m.cfg.After(m.cfg.Grace):
 		m.end()
 		<-finished
-		return ctx.Err()
 	}
 }
 
