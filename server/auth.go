@@ -95,9 +95,13 @@ func valid(k store.Key, now time.Time) bool {
 }
 
 // tenant says on whose behalf the call is made. A key that is bound to a user
-// speaks for no other.
+// speaks for no other. Without a checked key there is no tenant: a handler that
+// were ever reached past authenticate would get no further.
 func tenant(ctx context.Context, userID string) (store.Tenant, error) {
 	k := callFrom(ctx).key
+	if k.ID == "" {
+		return store.Tenant{}, newProblem(codeInvalidAPIKey)
+	}
 	if k.UserID != "" && k.UserID != userID {
 		return store.Tenant{}, newProblem(codeUserMismatch)
 	}

@@ -1,0 +1,85 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"github.com/domaind/domaind/gen/api"
+)
+
+func TestMain(m *testing.M) {
+	openapi3filter.RegisterBodyDecoder("text/dns", openapi3filter.PlainBodyDecoder)
+	m.Run()
+}
+
+// validatingTransport holds every exchange against the contract.
+type validatingTransport struct {
+	fail   func(error)
+	router routers.Router
+
+	mu   sync.Mutex
+	seen map[string]map[int]bool // statuses of an operation
+}
+
+// newValidatingTransport returns one that fails the test on a violation.
+func newValidatingTransport(t testing.TB) *validatingTransport {
+	doc, err := api.GetSpec()
+	ok(t, err)
+	return newTransport(t, doc, func(err error) { t.Errorf("answer is out of contract: %v", err) })
+}
+
+func newTransport(t testing.TB, doc *openapi3.T, fail func(error)) *validatingTransport {
+	doc.Servers = nil // any address
+	router, err := legacy.NewRouter(doc, openapi3.DisableExamplesValidation())
+	ok(t, err)
+	return &validatingTransport{fail: fail, router: router, seen: map[string]map[int]bool{}}
+}
+
+// RoundTrip sends the request and validates the answer. What the document does
+// not have, such as an unknown path, passes.
+func (v *validatingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	route, path, err := v.router.FindRoute(r)
+	if err != nil {
+		return resp, nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	err = openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: path, Route: route},
+		Status:                 resp.StatusCode,
+		Header:                 resp.Header,
+		Body:                   io.NopCloser(bytes.NewReader(body)),
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	})
+	if err != nil {
+		v.fail(fmt.Errorf("%s: %d: %w", route.Operation.OperationID, resp.StatusCode, err))
+	}
+	v.note(route.Operation.OperationID, resp.StatusCode)
+	return resp, nil
+}
+
+func (v *validatingTransport) note(operation string, status int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.seen[operation] == nil {
+		v.seen[operation] = map[int]bool{}
+	}
+	v.seen[operation][status] = true
+}
