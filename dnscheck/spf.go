@@ -60,6 +60,9 @@ type spfJudge struct {
 	// addrs are the addresses that must pass; none means that the terms of
 	// want must be in force, whatever they match.
 	addrs []netip.Addr
+	// lost are the words of the customer's records that the suggestion had to
+	// leave out.
+	lost []string
 }
 
 func newSPFJudge(e *env, x Expectation, answer resolve.Answer) *spfJudge {

@@ -155,10 +155,15 @@ func (j *spfJudge) inside(ctx context.Context, c cause, record spf.Record, path 
 	if len(path) > maxNested {
 		return c
 	}
+	asked := 0
 	for _, t := range record.Terms {
 		name, ok := t.Target()
 		if !ok || slices.Contains(path, name) {
 			continue
+		}
+		// A receiver comes no further either.
+		if asked++; asked > spf.MaxLookups {
+			break
 		}
 		nested, why := spf.Lookup(ctx, j.e.resolver, name)
 		if why != nil || !j.mentions(name, nested) {

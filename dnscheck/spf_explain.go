@@ -41,7 +41,7 @@ func (j *spfJudge) detail(record spf.Record, c cause) string {
 	case codeSPFAfterAll:
 		return fmt.Sprintf("What authorises our servers%s has no effect, because %s ends the record: receivers ignore every term behind it, and a redirect anywhere.", where, term)
 	case codeSPFQualifier:
-		return fmt.Sprintf("The term %s%s names our servers, but its qualifier %q says that their mail must not pass.", term, where, string(c.term.Qualifier))
+		return fmt.Sprintf("The term %s%s names our servers, but its qualifier %q keeps their mail from passing.", term, where, string(c.term.Qualifier))
 	case codeSPFShadowed:
 		return fmt.Sprintf("The term %s%s catches our servers%s before the term that authorises them.", term, where, address(c))
 	case codeSPFNotAuthorised:
@@ -68,10 +68,18 @@ func (j *spfJudge) unauthorised(record spf.Record, c cause) string {
 			return j.empty(t, c)
 		}
 	}
-	if len(record.Terms) == 1 && record.Terms[0].Kind == spf.KindAll {
+	if c.term.Kind.Mechanism() && c.term.Kind != "" && !c.term.Everyone() {
+		return fmt.Sprintf("The term %s refuses our servers%s, and no term authorises them.", shown(c.term.Text), address(c))
+	}
+	if !slices.ContainsFunc(record.Terms, authorises) {
 		return fmt.Sprintf("The record authorises nobody to send mail for %s.", j.x.Name)
 	}
 	return fmt.Sprintf("The record authorises other senders, but not our servers%s.", address(c))
+}
+
+// authorises reports whether a term can make anybody's mail pass.
+func authorises(t spf.Term) bool {
+	return t.Qualifier == spf.QualifierPass || t.Kind == spf.KindRedirect
 }
 
 // empty explains our own term standing where it must and matching nothing.
@@ -108,6 +116,10 @@ func (j *spfJudge) broken(c cause) string {
 func (j *spfJudge) hint(record spf.Record, c cause, suggested string) string {
 	set := j.set(suggested)
 	switch c.code {
+	case codeSPFPassAll:
+		if c.domain != j.x.Name {
+			return fmt.Sprintf("Remove what leads to %s, unless its owner corrects it. %s", shown(c.domain), set)
+		}
 	case codeSPFNotAuthorised:
 		if suggested == record.String() {
 			return j.keep(record)
@@ -139,10 +151,19 @@ func (j *spfJudge) keep(record spf.Record) string {
 // set is the sentence with the very value to enter.
 func (j *spfJudge) set(value string) string {
 	if value == "" {
-		return j.x.publish(j.e)
+		return fmt.Sprintf("The record is too long to be of use: keep the senders that you need, and put the terms of %s first.", j.x.Value)
 	}
-	return fmt.Sprintf("Set the one SPF record, a TXT record at %s (host %s), to: %s",
+	return j.without() + fmt.Sprintf("Set the SPF record, one TXT record at %s (host %s), to: %s",
 		j.x.Name, j.x.host(j.e.domain), value)
+}
+
+// without is the sentence that names what the suggested value leaves out.
+func (j *spfJudge) without() string {
+	if len(j.lost) == 0 {
+		return ""
+	}
+	words := strings.Join(observed(j.lost), ", ")
+	return fmt.Sprintf("We could not make sense of %s and left it out: correct it if you still need it. ", words)
 }
 
 func (j *spfJudge) multiple(ctx context.Context) Result {
@@ -154,8 +175,7 @@ func (j *spfJudge) multiple(ctx context.Context) Result {
 	}
 	r.Detail = fmt.Sprintf("%d SPF records are published at %s. Receivers allow one and treat several as broken.", len(j.found), j.x.Name)
 	r.Suggested = j.suggest(ctx, j.found, nil)
-	r.Hint = fmt.Sprintf("Merge them: delete all %d and publish one TXT record at %s (host %s) with the value: %s",
-		len(j.found), j.x.Name, j.x.host(j.e.domain), r.Suggested)
+	r.Hint = fmt.Sprintf("Delete all %d and merge them. %s", len(j.found), j.set(r.Suggested))
 	j.senderID(&r)
 	return r
 }

@@ -15,11 +15,13 @@ const maxSuggested = 4096
 // suggest merges what the customer publishes with our terms into one valid
 // record that passes our mail. Ours stand before all, where a person would put
 // them; where they have no effect there, they stand first. The terms whose
-// keys are useless are left out.
+// keys are useless are left out; words that make no sense are noted as lost.
 func (j *spfJudge) suggest(ctx context.Context, texts []string, useless []string) string {
 	m := merger{domain: j.x.Name, ours: j.oursToAdd(), useless: useless, all: j.defaultAll()}
 	for _, text := range texts {
-		m.add(repair(j.respaced(text)[len("v=spf1"):]))
+		terms, lost := repair(j.respaced(text)[len("v=spf1"):])
+		m.add(terms)
+		j.lost = append(j.lost, lost...)
 	}
 	last := m.record(false)
 	parsed, err := spf.Parse(last)
@@ -82,6 +84,7 @@ type merger struct {
 	useless []string
 	all     string // for a record without one
 
+	keys       map[string]bool // of the terms met so far, and of ours
 	mechanisms []spf.Term
 	alls       []spf.Qualifier
 	redirects  []spf.Term
@@ -109,21 +112,22 @@ func (m *merger) add(terms []spf.Term) {
 	}
 }
 
-// known reports whether a term is there already, or is one of ours, or points
+// known reports whether a term was met before, or is one of ours, or points
 // back to the domain itself.
 func (m *merger) known(t spf.Term) bool {
 	if name, ok := t.Target(); ok && name == m.domain {
 		return true
 	}
 	key := termKey(m.domain, t)
-	for _, list := range [][]spf.Term{m.ours, m.mechanisms, m.redirects, m.modifiers} {
-		for _, o := range list {
-			if termKey(m.domain, o) == key {
-				return true
-			}
+	if m.keys == nil {
+		m.keys = map[string]bool{}
+		for _, o := range m.ours {
+			m.keys[termKey(m.domain, o)] = true
 		}
 	}
-	return false
+	met := m.keys[key]
+	m.keys[key] = true
+	return met
 }
 
 // record writes the merged record, with our terms first or before all.

@@ -42,7 +42,7 @@ func (j *spfJudge) missing(ctx context.Context) Result {
 func (j *spfJudge) near(ctx context.Context, r *Result, near nearMiss) {
 	r.Detail = fmt.Sprintf("A TXT record at %s looks like SPF, but receivers do not see it as one: %s.", j.x.Name, near.why)
 	r.Suggested = j.suggest(ctx, []string{"v=spf1 " + near.rest}, nil)
-	r.Hint = fmt.Sprintf("Change it, without quotes and with nothing before it, to: %s", r.Suggested)
+	r.Hint = "Enter the value without quotes and with nothing before it. " + j.set(r.Suggested)
 	if near.split {
 		r.warn(codeSPFSplit, near.why)
 	}

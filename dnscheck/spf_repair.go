@@ -32,10 +32,9 @@ func plain(text string) string {
 }
 
 // repair reads what follows v=spf1 leniently: it returns the terms that are
-// valid or whose author's meaning is plain. What nobody can guess is left out,
-// because one wrong term makes a record worthless.
-func repair(text string) []spf.Term {
-	var terms []spf.Term
+// valid or whose author's meaning is plain, and the words that nobody can guess
+// the meaning of. One such word makes a whole record worthless.
+func repair(text string) (terms []spf.Term, lost []string) {
 	open := "" // a word that waits for its value
 	add := func(word string) bool {
 		t, ok := repairTerm(word)
@@ -51,13 +50,14 @@ func repair(text string) []spf.Term {
 		case len(before) == 1 && add(before+word):
 		case opens(word):
 			open = word
-		case add(word), before == "":
-		case add(before + word):
-		case !strings.HasSuffix(before, ":"):
-			add(before + ":" + word)
+		case add(word):
+		case before != "" && add(before+word):
+		case before != "" && add(before+":"+word):
+		case !strings.EqualFold(word, "v=spf1"):
+			lost = append(lost, word)
 		}
 	}
-	return terms
+	return terms, lost
 }
 
 // words splits at spaces, and at the commas and semicolons that stand between

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/domaind/domaind/dnscheck/resolve"
@@ -28,23 +29,32 @@ func (j *spfJudge) warnings(r *Result, record spf.Record) {
 	case all >= 0 && record.Terms[all].Qualifier == spf.QualifierPass && r.Code != codeSPFPassAll:
 		r.warn(codeSPFPassAll, "The record ends in +all: it authorises the whole Internet. End it with ~all or -all.")
 	}
-	seen := map[string]int{}
+	seen := map[string]bool{}
 	for _, t := range record.Terms {
 		switch {
 		case t.Kind == spf.KindPTR:
-			r.warn("spf_ptr", "The ptr mechanism is slow and unreliable, and RFC 7208 says not to use it; some receivers ignore records with it.")
+			r.warnOnce("spf_ptr", "The ptr mechanism is slow and unreliable, and RFC 7208 says not to use it; some receivers ignore records with it.")
 		case t.Kind == spf.KindInclude:
 			key := termKey(j.x.Name, t)
-			if seen[key]++; seen[key] == 2 {
-				r.warn("spf_duplicate_include", fmt.Sprintf("%s stands more than once, and each time costs lookups.", shown(t.Text)))
+			if seen[key] {
+				r.warnOnce("spf_duplicate_include", fmt.Sprintf("%s stands more than once, and each time costs lookups.", shown(t.Text)))
 			}
+			seen[key] = true
 		case t.Kind == spf.KindUnknown && isMechanismName(t.Name):
-			r.warn("spf_unknown_modifier", fmt.Sprintf("%s has an equals sign where a colon must stand: receivers ignore it.", shown(t.Text)))
+			r.warnOnce("spf_unknown_modifier", fmt.Sprintf("%s has an equals sign where a colon must stand: receivers ignore it.", shown(t.Text)))
 		}
 	}
 	j.length(r)
 	j.senderID(r)
 	j.split(r)
+}
+
+// warnOnce adds a warning unless there is one with its code: a record may have
+// thousands of terms.
+func (r *Result) warnOnce(code, detail string) {
+	if !slices.ContainsFunc(r.Warnings, func(w Warning) bool { return w.Code == code }) {
+		r.warn(code, detail)
+	}
 }
 
 func (j *spfJudge) length(r *Result) {

@@ -12,9 +12,9 @@ func badOctet(c byte) string {
 	case c == '\t':
 		return "a tab stands where a space must stand"
 	case c >= 0x80:
-		return "a character that is not plain ASCII, such as a typographic quote or dash or an invisible space"
+		return "there is a character that is not plain ASCII, such as a typographic quote or dash or an invisible space"
 	}
-	return fmt.Sprintf("the control character %d", c)
+	return fmt.Sprintf("there is the control character %d", c)
 }
 
 // intended maps what people write to the mechanism they mean.
