@@ -16,7 +16,6 @@ import (
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/dnscheck/dkim"
 	"github.com/domaind/domaind/dnscheck/dnstest"
-	"github.com/domaind/domaind/dnscheck/name"
 	"github.com/domaind/domaind/dnscheck/resolve"
 	"github.com/domaind/domaind/gen/client"
 	"github.com/domaind/domaind/server"
@@ -61,7 +60,6 @@ func start(t testing.TB, configure ...func(*server.Config)) *harness {
 		Store: h.store, Service: service, BootstrapKey: adminKey, Log: log, AccessLog: log,
 		CheckNow: monitor.CheckNow, Wake: monitor.Wake, Version: "test",
 	}
-	c.Policy = name.Policy{Own: []string{service.MXHost}, Reserve: dnscheck.LongestPrefix}
 	for _, f := range configure {
 		f(&c)
 	}

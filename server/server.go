@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/dnscheck/name"
@@ -56,7 +58,9 @@ type Config struct {
 	Wake func()
 	// Service says which mail host answers name.
 	Service dnscheck.Service
-	// Policy holds what the operator adds to the rules for names.
+	// Policy holds what the operator adds to the rules for names. The mail host
+	// of Service is always among its own names; Reserve 0 means the longest
+	// prefix of Service's records, and a nil Suffix the public suffix list.
 	Policy name.Policy
 	// PrivateWebhooks are the prefixes that a webhook may reach although they
 	// are not public.
@@ -108,6 +112,7 @@ func New(c Config) (*Server, error) {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
+	c.Policy = withDefaults(c.Policy, c.Service)
 	s := &Server{cfg: c, limits: newLimits(c.RateLimit, c.Now)}
 	if c.BootstrapKey != "" {
 		if len(c.BootstrapKey) < minBootstrapKey {
@@ -124,6 +129,18 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// withDefaults fills what a policy of this service has at least.
+func withDefaults(p name.Policy, service dnscheck.Service) name.Policy {
+	p.Own = append(slices.Clone(p.Own), service.MXHost)
+	if p.Reserve == 0 {
+		p.Reserve = dnscheck.LongestPrefix
+	}
+	if p.Suffix == nil {
+		p.Suffix = publicsuffix.PublicSuffix
+	}
+	return p
 }
 
 // routes wires the calls. Order: request id, log and metrics around all; then
