@@ -20,15 +20,15 @@ const (
 type Verdict string
 
 const (
-	// VerdictMatch: what is published does what the expectation is for.
+	// VerdictMatch says that what is published does what the expectation is for.
 	VerdictMatch Verdict = "match"
-	// VerdictMismatch: something is published, and it does not.
+	// VerdictMismatch says that something is published that does not.
 	VerdictMismatch Verdict = "mismatch"
-	// VerdictMissing: DNS says that nothing is published.
+	// VerdictMissing says that by DNS nothing is published.
 	VerdictMissing Verdict = "missing"
-	// VerdictConflict: ours is published, and something beside it defeats it.
+	// VerdictConflict says that ours is published, and something beside it defeats it.
 	VerdictConflict Verdict = "conflict"
-	// VerdictUnknown: nothing was learned. It never moves a status.
+	// VerdictUnknown says that nothing was learned. It never moves a status.
 	VerdictUnknown Verdict = "unknown"
 )
 

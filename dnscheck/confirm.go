@@ -29,7 +29,7 @@ func (p *pass) confirm(ctx context.Context, x Expectation, r Result) Result {
 			return confirmed
 		}
 	}
-	if a, _, _ := p.first.known(x.own()); a.Weak && x.Verified {
+	if a, _ := p.first.known(x.own()); a.Weak && x.Verified {
 		return x.unproven(r)
 	}
 	return r
@@ -42,8 +42,8 @@ func (p *pass) fromAuthority(ctx context.Context, x Expectation, r Result) (Resu
 		return r, false
 	}
 	again := p.judge(ctx, p.direct, x, false)
-	a, err, _ := p.direct.known(x.own())
-	if err != nil || a.Asked == 0 || again.Verdict == VerdictUnknown {
+	a, ok := p.direct.known(x.own())
+	if !ok || a.Asked == 0 || again.Verdict == VerdictUnknown {
 		return r, false
 	}
 	match, bad := again.votes(a)
@@ -60,7 +60,7 @@ func (p *pass) fromAuthority(ctx context.Context, x Expectation, r Result) (Resu
 	// The zone's servers are ahead of every cache: where they say something
 	// else than the first look, it is their state that the customer wants to
 	// read; where they say the same, the first look explains it better.
-	if seen, _, _ := p.first.known(x.own()); sameData(seen, a) {
+	if seen, _ := p.first.known(x.own()); sameData(seen, a) {
 		again = r
 	}
 	again.TTL, again.Confirmed = r.TTL, true
@@ -79,7 +79,7 @@ func (r Result) votes(a resolve.Answer) (match, bad int) {
 }
 
 // fromSecond judges the record from the second vantage; it returns false when
-// that has no answer.
+// that has no answer, or is no other vantage.
 func (p *pass) fromSecond(ctx context.Context, x Expectation, r Result) (Result, bool) {
 	if p.second == nil {
 		return r, false
@@ -92,8 +92,11 @@ func (p *pass) fromSecond(ctx context.Context, x Expectation, r Result) (Result,
 		// cache: the record is there for somebody, so it is not lost.
 		return again.promoted(r.TTL), true
 	default:
-		r.Confirmed = true
-		return r, true
+		// Where the two are fed by the same server they are one vantage.
+		first, _ := p.first.known(x.own())
+		second, _ := p.second.known(x.own())
+		r.Confirmed = !first.Server.IsValid() || first.Server != second.Server
+		return r, r.Confirmed
 	}
 }
 

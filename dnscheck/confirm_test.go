@@ -27,6 +27,12 @@ func by(a resolve.Answer, n, m int, variants ...resolve.Answer) resolve.Answer {
 	return a
 }
 
+// from says which server answered.
+func from(ip string, a resolve.Answer) resolve.Answer {
+	a.Server = netip.AddrPortFrom(netip.MustParseAddr(ip), 53)
+	return a
+}
+
 const (
 	dkimKey  = dkimAt + " TXT"
 	otherKey = "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAJ2/kVXQlOjeR2cO8R/TZmg1CPEWvhyTqJ80T9GeywoWZjrncPKycH5L0VrXt3qsLqXz0lMK6uIlmUoay3HH2TsCAwEAAQ=="
@@ -78,6 +84,8 @@ func TestConfirm(t *testing.T) {
 		{name: "no server reachable", first: none, direct: &resolve.Answer{}, verified: true, want: "missing(dkim_missing)"},
 		{name: "no server reachable, second agrees", first: none, direct: &resolve.Answer{}, second: &none, verified: true, want: "missing(dkim_missing)!"},
 		{name: "second sees it", first: none, second: ptr(txt(testKey)), verified: true, want: "match"},
+		{name: "second is another server", first: from("192.0.2.1", none), second: ptr(from("192.0.2.2", none)), verified: true, want: "missing(dkim_missing)!"},
+		{name: "second is the same server", first: from("192.0.2.1", none), second: ptr(from("192.0.2.1", none)), verified: true, want: "missing(dkim_missing)"},
 		{name: "weak and alone", first: weak, verified: true, want: "unknown(dns_malformed)"},
 		{name: "weak for a new record", first: weak, want: "missing(dkim_missing)"},
 		{name: "weak, but the servers agree", first: weak, direct: ptr(by(none, 1, 1)), verified: true, want: "missing(dkim_missing)!"},

@@ -147,16 +147,17 @@ func (l *look) learn(q question, r *reply) {
 	}
 }
 
-// known returns what was answered to q, where it was asked.
-func (l *look) known(q question) (resolve.Answer, error, bool) {
+// known returns what was answered to q; false when it was not asked, or has no
+// answer.
+func (l *look) known(q question) (resolve.Answer, bool) {
 	l.mu.Lock()
 	r := l.replies[q]
 	l.mu.Unlock()
 	if r == nil {
-		return resolve.Answer{}, nil, false
+		return resolve.Answer{}, false
 	}
 	<-r.done
-	return r.answer, r.err, true
+	return r.answer, r.err == nil
 }
 
 // own is the question that a record stands or falls with.
@@ -187,7 +188,7 @@ func (a asker) probe(q question) bool {
 	case q == a.x.own():
 		return false
 	case a.x.Purpose == PurposeSPF:
-		own, _, _ := a.look.known(a.x.own())
+		own, _ := a.look.known(a.x.own())
 		return !slices.ContainsFunc(own.TXT, func(t resolve.Text) bool { return spf.Is(t.Join()) })
 	case a.x.Purpose == PurposeDMARC && !a.look.covers(q.name):
 		return !strings.HasPrefix(q.name, "_dmarc.")

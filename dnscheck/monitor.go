@@ -143,7 +143,7 @@ func (m *Monitor) Run(ctx context.Context) {
 	for range m.cfg.Concurrency {
 		workers.Go(func() {
 			for job := range jobs {
-				m.scheduled(work, job)
+				_ = m.scheduled(work, job) // it has reported the error
 			}
 		})
 	}
