@@ -1,6 +1,7 @@
 package dnstest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,18 +34,11 @@ func (s *Server) Zone(apex string) {
 func (s *Server) Set(lines ...string) error {
 	var rrs []dns.RR
 	for _, line := range lines {
-		zp := dns.NewZoneParser(strings.NewReader(line+"\n"), ".", "")
-		zp.SetDefaultTTL(recordTTL)
-		n := len(rrs)
-		for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
-			rrs = append(rrs, rr)
-		}
-		if err := zp.Err(); err != nil {
+		parsed, err := parse(line)
+		if err != nil {
 			return fmt.Errorf("parse record %q: %w", line, err)
 		}
-		if len(rrs) == n {
-			return fmt.Errorf("parse record %q: no record in it", line)
-		}
+		rrs = append(rrs, parsed...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,6 +49,26 @@ func (s *Server) Set(lines ...string) error {
 		s.add(rr)
 	}
 	return nil
+}
+
+// parse reads one line or several; none at all is an error.
+func parse(line string) ([]dns.RR, error) {
+	var rrs []dns.RR
+	zp := dns.NewZoneParser(strings.NewReader(line+"\n"), ".", "")
+	zp.SetDefaultTTL(recordTTL)
+	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
+		if txt, ok := rr.(*dns.TXT); ok && len(txt.Txt) == 0 {
+			return nil, errors.New("no text in it")
+		}
+		rrs = append(rrs, rr)
+	}
+	if err := zp.Err(); err != nil {
+		return nil, err
+	}
+	if len(rrs) == 0 {
+		return nil, errors.New("no record in it")
+	}
+	return rrs, nil
 }
 
 func (s *Server) add(rr dns.RR) {
