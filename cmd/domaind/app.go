@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/dnscheck/dkim"
+	"github.com/domaind/domaind/server"
+	"github.com/domaind/domaind/store"
+)
+
+// How long the end of the service may take, by stage: together below the 20 s
+// after which a supervisor may lose patience.
+const (
+	drainRequests = 15 * time.Second
+	drainChecks   = 3 * time.Second
+)
+
+// app is the running service: every part with its owner.
+type app struct {
+	log      *slog.Logger
+	access   *bufferedLog
+	listener net.Listener
+	dns      *dnsStack
+	pool     *dkim.Pool
+	store    *store.Store
+	monitor  *dnscheck.Monitor
+	server   *server.Server
+}
+
+// newApp wires the service and listens. On an error nothing is left open.
+func newApp(ctx context.Context, c serveCmd, log *slog.Logger) (_ *app, err error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	service, err := c.service()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{log: log, access: newBufferedLog(os.Stderr)}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	metrics := newMetrics()
+	if a.dns, err = newDNS(c.dnsFlags, c.expectFlags, metrics.query); err != nil {
+		return nil, err
+	}
+	a.pool = dkim.NewPool(c.DKIMPool)
+	config := c.storeFlags.config()
+	config.Service, config.NewKey, config.Log = service, a.pool.Take, log
+	config.Schedule = store.Schedule{Unit: c.CheckMin, DemoteAfter: c.DemoteAfter, PendingFor: c.PendingFor}
+	if a.store, err = store.Open(ctx, config); err != nil {
+		return nil, err
+	}
+	a.dns.config.Log = log
+	a.monitor = dnscheck.NewMonitor(dnscheck.MonitorConfig{
+		Checker: dnscheck.NewChecker(a.dns.config), Queue: a.store, Concurrency: c.Concurrency,
+		Poll: min(time.Second, c.CheckMin), Grace: drainChecks, Observer: metrics.observer(), Log: log,
+	})
+	if err := metrics.watch(a.pool, a.store); err != nil {
+		return nil, err
+	}
+	if a.server, err = server.New(server.Config{
+		Store: a.store, CheckNow: a.monitor.CheckNow, Wake: a.monitor.Wake, Service: service,
+		Policy: c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
+		BootstrapKey: c.APIKey, RateLimit: c.RateLimit, Log: log, AccessLog: slog.New(c.handler(a.access)),
+		Registry: metrics.registry, Version: version(),
+	}); err != nil {
+		return nil, err
+	}
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen); err != nil {
+		return nil, fmt.Errorf("DOMAIND_LISTEN (--listen): %w", err)
+	}
+	return a, nil
+}
+
+// addr returns where the API listens.
+func (a *app) addr() net.Addr { return a.listener.Addr() }
+
+// run serves until ctx ends, then drains: it says that it is not ready, lets
+// requests and checks in flight end, and closes everything.
+func (a *app) run(ctx context.Context) error {
+	defer a.close()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { a.pool.Run(background) })
+	running.Go(func() { a.monitor.Run(background) })
+	running.Go(func() { a.access.run(background) })
+
+	httpServer := a.server.HTTPServer()
+	failed := make(chan error, 1)
+	go func() { failed <- httpServer.Serve(a.listener) }()
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+		a.log.Info("draining")
+		a.server.Drain()
+		err = shutdown(httpServer)
+		<-failed
+	}
+	a.monitor.Close()
+	stop()
+	running.Wait()
+	return err
+}
+
+// shutdown lets requests in flight end; those that do not are cut off.
+func shutdown(s *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainRequests)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("drain: %w", err), s.Close())
+	}
+	return nil
+}
+
+// close releases what newApp opened, as far as it got.
+func (a *app) close() {
+	if a.listener != nil {
+		_ = a.listener.Close()
+	}
+	if a.dns != nil {
+		a.dns.Close()
+	}
+	if a.store != nil {
+		if err := a.store.Close(); err != nil {
+			a.log.Error("closing the database failed", "error", err)
+		}
+	}
+	a.access.flush()
+}

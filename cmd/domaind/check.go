@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/dnscheck/name"
+	"github.com/domaind/domaind/store"
+)
+
+// checkCmd looks at one domain's DNS with the verdicts of the service.
+type checkCmd struct {
+	Name string `arg:"" help:"Domain to check."`
+
+	User   string `placeholder:"USER" help:"Expect what the database holds for this user's domain."`
+	JSON   bool   `name:"json" help:"Print the report as JSON."`
+	Direct bool   `help:"Also ask the zone's own servers."`
+	MX     string `name:"mx" placeholder:"HOST" help:"Expected MX host (default: DOMAIND_MX_HOST)."`
+	DKIM   string `name:"dkim" placeholder:"SELECTOR=KEY" help:"Expected DKIM selector and public key (the p= value)."`
+
+	expectFlags
+	dnsFlags
+	storeFlags
+}
+
+func (c checkCmd) Run(ctx context.Context, s streams) error {
+	if err := c.dnsFlags.validate(); err != nil {
+		return err
+	}
+	parsed, err := name.Parse(c.Name, name.Policy{AllowSpecialUse: true})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	target, err := c.target(ctx, parsed.ASCII)
+	if err != nil {
+		return err
+	}
+	if c.MX != "" {
+		c.MXHost = c.MX
+	}
+	dns, err := newDNS(c.dnsFlags, c.expectFlags, nil)
+	if err != nil {
+		return err
+	}
+	defer dns.Close()
+	if !c.Direct {
+		dns.config.Direct = nil
+	}
+	report := dnscheck.NewChecker(dns.config).Check(ctx, target, dnscheck.Options{OnDemand: true})
+	if c.JSON {
+		err = printReportJSON(s.out, target, report)
+	} else {
+		err = printReport(s.out, target, report)
+	}
+	if err != nil {
+		return err
+	}
+	return answer(report)
+}
+
+// target says what to expect: what the database holds, or what the flags say.
+func (c checkCmd) target(ctx context.Context, domain string) (dnscheck.Target, error) {
+	if c.User != "" {
+		db, err := store.Open(ctx, c.storeFlags.config())
+		if err != nil {
+			return dnscheck.Target{}, err
+		}
+		defer db.Close()
+		target, err := db.Target(ctx, store.Tenant{UserID: c.User}, domain)
+		if errors.Is(err, store.ErrNotFound) {
+			return target, fmt.Errorf("user %s has no domain %s in %s", c.User, domain, c.Database)
+		}
+		return target, err
+	}
+	target := dnscheck.Target{Domain: domain}
+	if host := firstOf(c.MX, c.MXHost); host != "" {
+		h, err := name.Host(host)
+		if err != nil {
+			return target, fmt.Errorf("--mx: %w", err)
+		}
+		target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeMX, Name: domain, Value: h, Priority: c.MXPriority})
+	}
+	target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeSPF, Name: domain, Value: c.SPF})
+	if c.DKIM != "" {
+		selector, key, ok := strings.Cut(c.DKIM, "=")
+		if !ok || selector == "" || key == "" {
+			return target, errors.New("--dkim: give SELECTOR=KEY, where KEY is the record's p= value")
+		}
+		if !strings.Contains(key, "p=") {
+			key = "v=DKIM1; k=rsa; p=" + key
+		}
+		target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeDKIM, Name: strings.ToLower(selector) + "._domainkey." + domain, Value: key})
+	}
+	target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeDMARC, Name: "_dmarc." + domain, Value: c.DMARC})
+	for i := range target.Records {
+		target.Records[i].ID = int64(i + 1)
+	}
+	return target, nil
+}
+
+// answer turns a report into the command's answer: nil when all match, errNo
+// when something does not, another error when something could not be told.
+func answer(report dnscheck.Report) error {
+	var bad, unknown int
+	for _, r := range report.Results {
+		switch {
+		case r.Verdict.Bad():
+			bad++
+		case r.Verdict == dnscheck.VerdictUnknown:
+			unknown++
+		}
+	}
+	switch {
+	case bad > 0:
+		return errNo
+	case unknown > 0:
+		return fmt.Errorf("could not tell for %d of %d records", unknown, len(report.Results))
+	}
+	return nil
+}
+
+// printReport writes one line a record, and what to do below it.
+func printReport(w io.Writer, target dnscheck.Target, report dnscheck.Report) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "RECORD\tHOST\tEXPECTED\tFOUND\tVERDICT")
+	for i, r := range report.Results {
+		x := target.Records[i]
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(string(x.Purpose)), hostOf(x.Name, target.Domain),
+			short(expected(x)), short(firstOf(strings.Join(r.Observed, " | "), "-")), verdictText(r))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, r := range report.Results {
+		for _, line := range advice(r) {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", strings.ToUpper(string(r.Purpose)), line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func verdictText(r dnscheck.Result) string {
+	if r.Code == "" {
+		return string(r.Verdict)
+	}
+	return string(r.Verdict) + " (" + r.Code + ")"
+}
+
+func advice(r dnscheck.Result) (lines []string) {
+	for _, s := range []string{r.Detail, r.Hint} {
+		if s != "" {
+			lines = append(lines, s)
+		}
+	}
+	if r.Suggested != "" && r.Verdict != dnscheck.VerdictMatch {
+		lines = append(lines, "Suggested: "+r.Suggested)
+	}
+	for _, w := range r.Warnings {
+		lines = append(lines, "Warning "+w.Code+": "+w.Detail)
+	}
+	return lines
+}
+
+func expected(x dnscheck.Expectation) string {
+	if x.Purpose == dnscheck.PurposeMX {
+		return fmt.Sprintf("%d %s", x.Priority, x.Value)
+	}
+	return x.Value
+}
+
+func hostOf(fqdn, domain string) string {
+	if fqdn == domain {
+		return "@"
+	}
+	return strings.TrimSuffix(fqdn, "."+domain)
+}
+
+const shortLen = 48
+
+func short(s string) string {
+	if r := []rune(s); len(r) > shortLen {
+		return string(r[:shortLen-1]) + "…"
+	}
+	return s
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// reportJSON is the stable form of `check --json`.
+type reportJSON struct {
+	Domain    string       `json:"domain"`
+	CheckedAt time.Time    `json:"checked_at"`
+	Queries   int          `json:"queries"`
+	Records   []recordJSON `json:"records"`
+}
+
+type recordJSON struct {
+	Purpose   dnscheck.Purpose   `json:"purpose"`
+	Name      string             `json:"name"`
+	Expected  string             `json:"expected"`
+	Verdict   dnscheck.Verdict   `json:"verdict"`
+	Code      string             `json:"code,omitempty"`
+	Detail    string             `json:"detail,omitempty"`
+	Hint      string             `json:"hint,omitempty"`
+	Observed  []string           `json:"observed_values"`
+	Suggested string             `json:"suggested_value,omitempty"`
+	Warnings  []dnscheck.Warning `json:"warnings"`
+}
+
+func printReportJSON(w io.Writer, target dnscheck.Target, report dnscheck.Report) error {
+	out := reportJSON{Domain: report.Domain, CheckedAt: report.CheckedAt.UTC(), Queries: report.Queries}
+	for i, r := range report.Results {
+		out.Records = append(out.Records, recordJSON{
+			Purpose: r.Purpose, Name: r.Name, Expected: expected(target.Records[i]),
+			Verdict: r.Verdict, Code: r.Code, Detail: r.Detail, Hint: r.Hint,
+			Observed: append([]string{}, r.Observed...), Suggested: r.Suggested,
+			Warnings: append([]dnscheck.Warning{}, r.Warnings...),
+		})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(out)
+}

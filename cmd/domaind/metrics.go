@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/dnscheck/dkim"
+	"github.com/domaind/domaind/store"
+)
+
+// metrics are the numbers of the parts below the server. No label carries a
+// domain, a user or a key.
+type metrics struct {
+	registry *prometheus.Registry
+	checks   *prometheus.CounterVec
+	queries  *prometheus.CounterVec
+	lag      prometheus.Histogram
+	breaker  prometheus.Gauge
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "domaind_checks_total", Help: "Records judged, by verdict.",
+		}, []string{"verdict"}),
+		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "domaind_dns_queries_total", Help: "DNS queries that ended, by rcode (or TIMEOUT, ERROR, CASE, MALFORMED) and transport.",
+		}, []string{"rcode", "transport"}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "domaind_check_lag_seconds", Help: "How late scheduled checks started.",
+			Buckets: []float64{.01, .1, .5, 1, 5, 15, 60, 300, 1800, 7200},
+		}),
+		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "domaind_dns_breaker_open", Help: "1 while our resolver is taken to be ill and nothing is judged.",
+		}),
+	}
+	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// query counts one DNS query that ended.
+func (m *metrics) query(rcode, transport string) {
+	m.queries.WithLabelValues(rcode, transport).Inc()
+}
+
+// observer returns what the monitor tells its numbers to.
+func (m *metrics) observer() dnscheck.Observer {
+	return dnscheck.Observer{
+		CheckDone: func(r dnscheck.Report) {
+			for _, result := range r.Results {
+				m.checks.WithLabelValues(string(result.Verdict)).Inc()
+			}
+		},
+		Lag: func(d time.Duration) { m.lag.Observe(max(d.Seconds(), 0)) },
+		BreakerOpen: func(open bool) {
+			m.breaker.Set(0)
+			if open {
+				m.breaker.Set(1)
+			}
+		},
+	}
+}
+
+// watch adds the numbers that are read when somebody asks for them.
+func (m *metrics) watch(pool *dkim.Pool, db *store.Store) error {
+	return m.registry.Register(&gauges{pool: pool, store: db})
+}
+
+var (
+	poolKeys = prometheus.NewDesc("domaind_dkim_pool_keys", "DKIM keys kept ready.", nil, nil)
+	domains  = prometheus.NewDesc("domaind_domains", "Domains, by status.", []string{"status"}, nil)
+	oldest   = prometheus.NewDesc("domaind_check_overdue_seconds", "How late the most overdue check is.", nil, nil)
+	held     = prometheus.NewDesc("domaind_demotions_held", "Demotions that the sweep guard holds back.", nil, nil)
+)
+
+// gauges reads the state of the pool and of the store.
+type gauges struct {
+	pool  *dkim.Pool
+	store *store.Store
+}
+
+// statsTimeout bounds what a scrape may ask of the database.
+const statsTimeout = 2 * time.Second
+
+func (g *gauges) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{poolKeys, domains, oldest, held} {
+		out <- d
+	}
+}
+
+func (g *gauges) Collect(out chan<- prometheus.Metric) {
+	out <- prometheus.MustNewConstMetric(poolKeys, prometheus.GaugeValue, float64(g.pool.Len()))
+	ctx, cancel := context.WithTimeout(context.Background(), statsTimeout)
+	defer cancel()
+	stats, err := g.store.Stats(ctx)
+	if err != nil {
+		return // a scrape shows what there is; /readyz says that the database is gone
+	}
+	for status, n := range stats.Domains {
+		out <- prometheus.MustNewConstMetric(domains, prometheus.GaugeValue, float64(n), string(status))
+	}
+	out <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, stats.DueLag.Seconds())
+	out <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(stats.DemotionsHeld))
+}
