@@ -115,6 +115,7 @@ type nearMiss struct {
 }
 
 var (
+	spfAnywhere = regexp.MustCompile(`[vV]=[sS][pP][fF]1`)
 	// spfVersion is what people write for v=spf1.
 	spfVersion = regexp.MustCompile(`(?i)^\s*(v|version)?\s*[=:-]*\s*(spf|sfp|psf)\s*[=:v]*\s*[0-9.]*[\s;,:]*`)
 	// spfTerms is text that nothing but an SPF record has.
@@ -127,12 +128,12 @@ func nearSPF(t resolve.Text) (nearMiss, bool) {
 	if joined, found := spaced(t); found && spf.Is(joined) {
 		return nearMiss{"it is split into several strings without a space between two terms", joined[len("v=spf1"):], true}, true
 	}
-	if i := strings.Index(strings.ToLower(text), "v=spf1"); i >= 0 {
-		rest := text[i+len("v=spf1"):]
-		if i == 0 {
+	if at := spfAnywhere.FindStringIndex(text); at != nil {
+		rest := text[at[1]:]
+		if at[0] == 0 {
 			return nearMiss{why: wrongAfter(rest), rest: rest}, true
 		}
-		return nearMiss{why: wrongBefore(text[:i]), rest: rest}, true
+		return nearMiss{why: wrongBefore(text[:at[0]]), rest: rest}, true
 	}
 	if strings.HasPrefix(strings.ToLower(text), "spf2.0/") {
 		return nearMiss{}, false

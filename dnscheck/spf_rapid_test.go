@@ -149,6 +149,23 @@ func TestSPFHostile(t *testing.T) {
 	})
 }
 
+// FuzzJudgeSPF: a TXT text gets a verdict, and a suggestion for it is valid
+// and passes our mail.
+func FuzzJudgeSPF(f *testing.F) {
+	for _, c := range []string{include, "v=spf1 include: a.example, ~all", "\ufeffv=spf1 -all", "spf1 a", `"v=spf1 mx"`, "v=spf1 -ip4:192.0.2.0/24 a/0"} {
+		f.Add(c)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		answer := resolve.Answer{TTL: 1, TXT: []resolve.Text{{Strings: []string{text}}}}
+		z := newZone(t, spfCommon...)
+		e := spfEnv(z, "192.0.2.25")
+		r := newSPFJudge(e, Expectation{Name: testDomain, Value: include}, answer).judge(context.Background())
+		if r.Verdict.Bad() && r.Suggested != "" {
+			checkSuggestion(t, z, e, r.Suggested)
+		}
+	})
+}
+
 // TestSPFHuge: the largest records that DNS can carry cost neither time nor
 // questions, and nothing too long to be of use is suggested.
 func TestSPFHuge(t *testing.T) {

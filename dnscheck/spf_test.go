@@ -42,9 +42,9 @@ const (
 )
 
 // own is the TXT record at the test domain, in the strings given.
-func own(strings ...string) string {
+func own(parts ...string) string {
 	line := testDomain + ". 5 TXT"
-	for _, s := range strings {
+	for _, s := range parts {
 		line += ` "` + s + `"`
 	}
 	return line

@@ -67,8 +67,7 @@ func parseMacro(s string, explanation bool) (Macro, *reason) {
 		case '{':
 			p, n, why := parseExpand(s[i:], explanation)
 			if why != nil {
-				why.offset += i
-				return m, why
+				return m, why.shift(i)
 			}
 			literal(i, "")
 			m.parts = append(m.parts, p)

@@ -59,20 +59,26 @@ func ParseTerm(text string) (Term, error) { return parseTerm(text, 1) }
 
 // parseTerm reads one term that begins at a column of its record.
 func parseTerm(text string, column int) (Term, error) {
-	fail := func(offset int, format string, args ...any) (Term, error) {
-		return Term{}, &SyntaxError{column + offset, text, fmt.Sprintf(format, args...)}
+	t := Term{Text: text, Column: column, Len4: 32, Len6: 128}
+	if why := t.parse(); why != nil {
+		return Term{}, &SyntaxError{column + why.offset, text, why.text}
 	}
+	return t, nil
+}
+
+// parse fills in a term from its text.
+func (t *Term) parse() *reason {
+	text := t.Text
 	if text == "" {
-		return fail(0, "the term is empty")
+		return wrong(0, "the term is empty")
 	}
 	for i := range len(text) {
 		if c := text[i]; c < 0x21 || c > 0x7E {
-			return fail(i, "%s", badOctet(c))
+			return wrong(i, "%s", badOctet(c))
 		}
 	}
-	t := Term{Text: text, Column: column, Len4: 32, Len6: 128}
 	if name, value, ok := cutModifier(text); ok {
-		return t.modifier(name, value)
+		return t.modifier(name, value).shift(len(name) + 1)
 	}
 	body := text
 	t.Qualifier = QualifierPass
@@ -84,28 +90,28 @@ func parseTerm(text string, column int) (Term, error) {
 	if n < 0 {
 		n = len(body)
 	}
-	name, rest := strings.ToLower(body[:n]), body[n:]
-	t.Kind = Kind(name)
-	offset := len(text) - len(rest)
-	var reason *reason
+	return t.mechanism(body[:n], body[n:]).shift(len(text) - len(body))
+}
+
+// mechanism reads a mechanism without its qualifier, cut behind its name.
+func (t *Term) mechanism(name, rest string) *reason {
+	t.Kind = Kind(strings.ToLower(name))
+	var why *reason
 	switch t.Kind {
 	case KindAll:
 		if rest != "" {
-			return fail(offset, "all takes no value")
+			why = wrong(0, "all takes no value")
 		}
 	case KindInclude, KindExists, KindPTR:
-		reason = t.domainOnly(rest)
+		why = t.domainOnly(rest)
 	case KindA, KindMX:
-		reason = t.domainAndLengths(rest)
+		why = t.domainAndLengths(rest)
 	case KindIP4, KindIP6:
-		reason = t.network(rest)
+		why = t.network(rest)
 	default:
-		return fail(len(text)-len(body), "%s", unknownMechanism(name, text))
+		return wrong(0, "%s", unknownMechanism(string(t.Kind), t.Text))
 	}
-	if reason != nil {
-		return fail(offset+reason.offset, "%s", reason.text)
-	}
-	return t, nil
+	return why.shift(len(name))
 }
 
 // reason is what is wrong in a part of a term, and where in it.
@@ -116,6 +122,14 @@ type reason struct {
 
 func wrong(offset int, format string, args ...any) *reason {
 	return &reason{offset, fmt.Sprintf(format, args...)}
+}
+
+// shift moves the place to the right, for the text that stands before it.
+func (r *reason) shift(by int) *reason {
+	if r != nil {
+		r.offset += by
+	}
+	return r
 }
 
 // cutModifier splits name "=" value. A modifier has no qualifier, and its
@@ -136,22 +150,17 @@ func cutModifier(text string) (name, value string, ok bool) {
 	return "", "", false
 }
 
-func (t Term) modifier(name, value string) (Term, error) {
-	offset := len(name) + 1
-	t.Name = strings.ToLower(name)
-	t.Kind = KindUnknown
+func (t *Term) modifier(name, value string) *reason {
 	var why *reason
-	switch t.Name {
+	switch name := strings.ToLower(name); name {
 	case "redirect", "exp":
-		t.Kind, t.Name = Kind(t.Name), ""
+		t.Kind = Kind(name)
 		t.Domain, why = parseDomainSpec(value)
 	default:
+		t.Kind, t.Name = KindUnknown, name
 		_, why = parseMacro(value, true)
 	}
-	if why != nil {
-		return Term{}, &SyntaxError{t.Column + offset + why.offset, t.Text, why.text}
-	}
-	return t, nil
+	return why
 }
 
 // domainOnly reads [ ":" domain-spec ]; only ptr may go without.
@@ -167,12 +176,8 @@ func (t *Term) domainOnly(rest string) *reason {
 
 func (t *Term) domain(spec string, offset int) *reason {
 	m, why := parseDomainSpec(spec)
-	if why != nil {
-		why.offset += offset
-		return why
-	}
 	t.Domain = m
-	return nil
+	return why.shift(offset)
 }
 
 // domainAndLengths reads [ ":" domain-spec ] [ dual-cidr-length ]. The lengths
@@ -185,8 +190,7 @@ func (t *Term) domainAndLengths(rest string) *reason {
 		cut = len(rest)
 	}
 	if why := t.lengths(rest[cut:]); why != nil {
-		why.offset += cut
-		return why
+		return why.shift(cut)
 	}
 	rest = rest[:cut]
 	if rest == "" {
