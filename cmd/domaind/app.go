@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -36,8 +36,15 @@ type app struct {
 	server   *server.Server
 }
 
+// logs are where the service speaks: one logger for what happens, one writer
+// for the access log.
+type logs struct {
+	service *slog.Logger
+	access  io.Writer
+}
+
 // newApp wires the service and listens. On an error nothing is left open.
-func newApp(ctx context.Context, c serveCmd, log *slog.Logger) (_ *app, err error) {
+func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
@@ -45,7 +52,8 @@ func newApp(ctx context.Context, c serveCmd, log *slog.Logger) (_ *app, err erro
 	if err != nil {
 		return nil, err
 	}
-	a := &app{log: log, access: newBufferedLog(os.Stderr)}
+	log := logs.service
+	a := &app{log: log, access: newBufferedLog(logs.access)}
 	defer func() {
 		if err != nil {
 			a.close()

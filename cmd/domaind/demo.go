@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -56,7 +57,7 @@ func (c demoCmd) Run(ctx context.Context, s streams) (err error) {
 	if err != nil {
 		return err
 	}
-	service, err := newApp(ctx, config, slog.New(slog.DiscardHandler))
+	service, err := newApp(ctx, config, logs{service: slog.New(slog.DiscardHandler), access: io.Discard})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/net/publicsuffix"
@@ -37,7 +38,7 @@ const minAPIKey = 12
 
 func (c serveCmd) Run(ctx context.Context) error {
 	log := c.logger()
-	app, err := newApp(ctx, c, log)
+	app, err := newApp(ctx, c, logs{service: log, access: os.Stderr})
 	if err != nil {
 		return err
 	}
