@@ -5,6 +5,7 @@
 package dnstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -71,11 +72,12 @@ func StartAt(addr netip.AddrPort) (*Server, error) {
 
 // listen opens the same port for UDP and TCP.
 func listen(addr netip.AddrPort) (net.PacketConn, net.Listener, error) {
-	l, err := net.Listen("tcp", addr.String())
+	var c net.ListenConfig
+	l, err := c.Listen(context.Background(), "tcp", addr.String())
 	if err != nil {
 		return nil, nil, err
 	}
-	pc, err := net.ListenPacket("udp", l.Addr().String())
+	pc, err := c.ListenPacket(context.Background(), "udp", l.Addr().String())
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close())
 	}

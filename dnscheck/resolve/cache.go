@@ -112,7 +112,7 @@ func (b byName) Lookup(ctx context.Context, name string, qtype Type) (Answer, er
 // Lookup implements Resolver.
 func (s shared) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
 	k := key{canonical(name), qtype}
-	if a, err, ok := s.cache.get(k); ok {
+	if a, ok, err := s.cache.get(k); ok {
 		return a, err
 	}
 	return s.cache.fly(ctx, k)
@@ -154,19 +154,20 @@ func (c *Cache) takeOff() bool {
 	return true
 }
 
-// get returns what is kept for a question, with what is left of its life.
-func (c *Cache) get(k key) (Answer, error, bool) {
+// get returns the answer or the error that is kept for a question, if one is,
+// with what is left of its life.
+func (c *Cache) get(k key) (a Answer, ok bool, err error) {
 	now := c.config.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.kept.get(k)
 	if e == nil || !now.Before(e.until) {
-		return Answer{}, nil, false
+		return Answer{}, false, nil
 	}
-	a := e.answer
+	a = e.answer
 	a.Cached = true
 	a.TTL = max(0, a.TTL-now.Sub(e.since))
-	return a, e.err, true
+	return a, true, e.err
 }
 
 // put keeps an answer as long as it may live.

@@ -60,7 +60,7 @@ func TestCacheLives(t *testing.T) {
 			if tt.life > 0 {
 				now.advance(tt.life - time.Second)
 				a, sent, err := ask()
-				if sent != 0 || !a.Cached || err != firstErr {
+				if sent != 0 || !a.Cached || !errors.Is(err, firstErr) {
 					t.Errorf("within its life: %d queries, %+v, %v", sent, a, err)
 				}
 				if err == nil && a.TTL != first.TTL-tt.life+time.Second {

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type outcome struct {
 	answer Answer
 	again  bool      // the answer ends in the middle of a chain: chase.name is next
 	bare   *upstream // it said SERVFAIL and not why
+	ends   time.Time // when the time for the lookup is up; zero if it never began
 	err    *Error
 }
 
@@ -55,7 +57,6 @@ type call struct {
 	timer   *time.Timer
 	started bool // the schedule has begun
 	event   int  // points of the schedule that have passed
-	ends    time.Time
 }
 
 // calls lends calls: a sweep makes millions, and each needs a channel and a
@@ -205,7 +206,7 @@ func (c *call) take(ctx context.Context, d delivery) (over bool) {
 	if a.sock == nil {
 		return false // closed in the meantime
 	}
-	if d.err == errCase {
+	if errors.Is(d.err, errCase) {
 		c.close(a, "CASE")
 		return c.overTCP(ctx, a.up, a.query, c.silent())
 	}

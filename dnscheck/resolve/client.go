@@ -16,6 +16,9 @@ const (
 	DefaultSockets  = 4
 )
 
+// probeTimeout bounds the question whether DNSSEC is why an answer failed.
+const probeTimeout = 3 * time.Second
+
 // defaultSchedule is when the attempts of one lookup start.
 var defaultSchedule = []time.Duration{0, 3 * time.Second, 6 * time.Second}
 
@@ -59,12 +62,18 @@ func (c Config) withDefaults() Config {
 	if len(c.Schedule) == 0 {
 		c.Schedule = defaultSchedule
 	}
+	c.Schedule = append([]time.Duration{0}, c.Schedule[1:]...)
+	c.Schedule = before(c.Schedule, c.Timeout)
+	return c
+}
+
+// before returns the start of a schedule that rises and lies before the end.
+func before(schedule []time.Duration, end time.Duration) []time.Duration {
 	n := 1
-	for n < len(c.Schedule) && c.Schedule[n] > c.Schedule[n-1] && c.Schedule[n] < c.Timeout {
+	for n < len(schedule) && schedule[n] > schedule[n-1] && schedule[n] < end {
 		n++
 	}
-	c.Schedule = append([]time.Duration{0}, c.Schedule[1:n]...)
-	return c
+	return schedule[:n]
 }
 
 // Client asks recursive resolvers. It is a Resolver, safe for concurrent use.
@@ -112,11 +121,13 @@ func (c *Client) Lookup(ctx context.Context, name string, qtype Type) (Answer, e
 	if err != nil {
 		return Answer{}, err
 	}
+	p := c.plan()
 	for {
-		o := ask(ctx, c.plan(), chase)
+		o := ask(ctx, p, chase)
+		p = p.until(o.ends)
 		switch {
 		case o.err != nil:
-			return Answer{}, c.explain(ctx, chase, o)
+			return Answer{}, explain(ctx, p, chase, o)
 		case !o.again:
 			return o.answer, nil
 		}
@@ -137,15 +148,25 @@ func (c *Client) plan() plan {
 	}
 }
 
+// until returns the plan of a further question of the same lookup, for the time
+// that is left.
+func (p plan) until(end time.Time) plan {
+	if !end.IsZero() {
+		p.timeout = time.Until(end)
+		p.schedule = before(p.schedule, p.timeout)
+	}
+	return p
+}
+
 // explain tells a SERVFAIL that only DNSSEC causes from all others: with
 // checking disabled the same server answers. It works without extended errors.
-func (c *Client) explain(ctx context.Context, chase *chase, failed outcome) *Error {
-	if failed.err.Code != CodeServFail || failed.bare == nil {
+func explain(ctx context.Context, p plan, chase *chase, failed outcome) *Error {
+	if failed.err.Code != CodeServFail || failed.bare == nil || p.timeout <= 0 {
 		return failed.err
 	}
-	p := c.plan()
 	p.question.unchecked = true
 	p.servers, p.schedule = []*upstream{failed.bare}, p.schedule[:1]
+	p.timeout = min(p.timeout, probeTimeout)
 	if probe := ask(ctx, p, chase); probe.err == nil {
 		return chase.fail(CodeBogus, bogusDetail)
 	}

@@ -98,7 +98,7 @@ func (d *Direct) addrs(ctx context.Context, host string) []netip.Addr {
 	if len(v4) > 0 && len(v6) > 0 {
 		return []netip.Addr{v4[0], v6[0]}
 	}
-	all := append(v4, v6...)
+	all := slices.Concat(v4, v6)
 	return all[:min(len(all), maxServerAddrs)]
 }
 

@@ -11,9 +11,9 @@ import (
 // What one server's address may get from us, whatever zones it serves: big
 // providers serve a million of them.
 const (
-	serverRate  rate.Limit = 5 // queries a second
-	serverBurst            = 10
-	maxLimiters            = 4096
+	serverRate  = rate.Limit(5) // queries a second
+	serverBurst = 10
+	maxLimiters = 4096
 )
 
 // limits has a limiter for each address asked of late.

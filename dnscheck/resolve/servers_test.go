@@ -17,7 +17,8 @@ import (
 // deadAddr returns an address where nobody listens.
 func deadAddr(t *testing.T) netip.AddrPort {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	var c net.ListenConfig
+	pc, err := c.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,6 @@ import (
 	"sync"
 )
 
-// maxMessage is the largest DNS message, in octets.
-const maxMessage = 1<<16 - 1
-
 // errCase says that an answer came back with its name in another case: over
 // UDP it may be forged, so TCP has to tell.
 var errCase = errors.New("the name came back in another case")
