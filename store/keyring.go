@@ -206,7 +206,7 @@ func createKeyFile(file string) error {
 	if err := os.Link(temp, file); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: create master key file: %w", err)
 	}
-	return syncDir(file)
+	return syncParent(file)
 }
 
 // replaceKeyFile puts other keys in place of a master key file, atomically.
@@ -218,7 +218,7 @@ func replaceKeyFile(file string, keys ...masterKey) error {
 	if err := os.Rename(temp, file); err != nil {
 		return errors.Join(fmt.Errorf("store: replace master key file: %w", err), os.Remove(temp))
 	}
-	return syncDir(file)
+	return syncParent(file)
 }
 
 // writeKeys writes a temporary file beside file, 0600 and on disk.
@@ -239,8 +239,8 @@ func writeKeys(file string, keys ...masterKey) (temp string, err error) {
 	return f.Name(), nil
 }
 
-// syncDir makes the name of a file durable.
-func syncDir(file string) error {
+// syncParent makes the name of a file durable.
+func syncParent(file string) error {
 	d, err := os.Open(filepath.Dir(file))
 	if err != nil {
 		return fmt.Errorf("store: open directory: %w", err)

@@ -19,6 +19,7 @@ type world struct {
 	tb    testing.TB
 	dir   string
 	clock *clock
+	keys  func(context.Context) (dkim.Key, error)
 }
 
 type clock struct{ ms atomic.Int64 }
@@ -40,20 +41,20 @@ func fakeKeys() func(context.Context) (dkim.Key, error) {
 	}
 }
 
-func testConfig(dir string, now func() time.Time) Config {
+func (w *world) config() Config {
 	return Config{
-		Database: filepath.Join(dir, "domaind.db"),
+		Database: filepath.Join(w.dir, "domaind.db"),
 		Service: dnscheck.Service{
 			MXHost: "mx.example.com", MXPriority: 10, SPF: "v=spf1 mx ~all",
 			DMARC: "v=DMARC1; p=none;", DMARCRequired: true,
 		},
-		NewKey: fakeKeys(), Now: now, Rand: func() float64 { return 0.5 },
+		NewKey: w.keys, Now: w.clock.now, Rand: func() float64 { return 0.5 },
 	}
 }
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	w := &world{tb: tb, dir: tb.TempDir(), clock: &clock{}}
+	w := &world{tb: tb, dir: tb.TempDir(), clock: &clock{}, keys: fakeKeys()}
 	w.clock.ms.Store(ms(start))
 	w.open()
 	return w
@@ -61,7 +62,7 @@ func newWorld(tb testing.TB) *world {
 
 func (w *world) open() {
 	w.tb.Helper()
-	s, err := Open(context.Background(), testConfig(w.dir, w.clock.now))
+	s, err := Open(context.Background(), w.config())
 	if err != nil {
 		w.tb.Fatal(err)
 	}

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Backup writes a consistent copy of the database to a file, while it is in
+// use: complete, on disk and checked, or not there at all. It replaces a file
+// of that name. The master key is not in it: keep that apart.
+func (s *Store) Backup(ctx context.Context, file string) error {
+	dir, err := os.MkdirTemp(filepath.Dir(file), ".backup-*") // 0700
+	if err != nil {
+		return fmt.Errorf("store: create backup: %w", err)
+	}
+	return errors.Join(s.backup(ctx, filepath.Join(dir, "copy.db"), file), os.RemoveAll(dir))
+}
+
+func (s *Store) backup(ctx context.Context, temp, file string) error {
+	// A connection of its own: the pool may not write, not even a copy.
+	db, err := openSQLite(writerDSN(s.c.Database), 1)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, temp)
+	if err := errors.Join(wrap("copy database", err), db.Close()); err != nil {
+		return err
+	}
+	if err := os.Chmod(temp, 0o600); err != nil {
+		return fmt.Errorf("store: protect backup: %w", err)
+	}
+	if err := checkCopy(ctx, temp); err != nil {
+		return err
+	}
+	if err := syncFile(temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, file); err != nil {
+		return fmt.Errorf("store: name backup: %w", err)
+	}
+	return syncParent(file)
+}
+
+// checkCopy reads the whole copy.
+func checkCopy(ctx context.Context, file string) error {
+	db, err := openSQLite(readerDSN(file), 1)
+	if err != nil {
+		return err
+	}
+	return errors.Join(integrity(ctx, db), db.Close())
+}
+
+func integrity(ctx context.Context, db *sqlx.DB) error {
+	var found string
+	if err := db.GetContext(ctx, &found, `PRAGMA integrity_check(1)`); err != nil {
+		return wrap("check backup", err)
+	}
+	if found != "ok" {
+		return fmt.Errorf("store: check backup: %s", found)
+	}
+	var broken int
+	err := db.GetContext(ctx, &broken, `SELECT count(*) FROM pragma_foreign_key_check`)
+	if err != nil {
+		return wrap("check backup", err)
+	}
+	if broken > 0 {
+		return fmt.Errorf("store: check backup: %d rows without their parent", broken)
+	}
+	return nil
+}
+
+func syncFile(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("store: sync backup: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("store: sync backup: %w", err)
+	}
+	return nil
+}
