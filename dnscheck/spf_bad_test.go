@@ -87,6 +87,8 @@ var spfAbsent = []judgeCase{
 	{name: "another text", lines: []string{own("google-site-verification=rXOxyZ")}, verdict: VerdictMissing, code: codeSPFMissing, says: []string{"none of them"}},
 	{name: "no text", lines: []string{testDomain + ". 5 A 198.51.100.1"}, verdict: VerdictMissing, code: codeSPFMissing, says: []string{"no TXT"}},
 	{name: "only Sender ID", lines: []string{own("spf2.0/pra include:spf.lab.example ~all")}, verdict: VerdictMissing, code: codeSPFMissing, warns: []string{"spf_sender_id"}},
+	{name: "alias of a name without SPF", lines: []string{testDomain + ". 5 CNAME home.lab.example.", "home.lab.example. 5 A 198.51.100.1"}, verdict: VerdictMissing, code: codeSPFMissing,
+		says: []string{"at home.lab.example (of which shop.lab.example is an alias)"}},
 	{name: "at the parent", lines: []string{`lab.example. 5 TXT "` + include + `"`}, verdict: VerdictMissing, code: codeSPFAtParent, says: []string{"not inherited", "lab.example"}},
 	{name: "merged at the parent", lines: []string{`lab.example. 5 TXT "v=spf1 include:_spf.google.lab.example ip4:192.0.2.25 -all"`}, verdict: VerdictMissing, code: codeSPFAtParent},
 	{name: "mx at the parent", expected: "v=spf1 ip4:192.0.2.25 mx ~all", lines: []string{`lab.example. 5 TXT "v=spf1 mx ~all"`}, verdict: VerdictMissing, code: codeSPFAtParent},

@@ -153,8 +153,16 @@ func (j *spfJudge) set(value string) string {
 	if value == "" {
 		return fmt.Sprintf("The record is too long to be of use: keep the senders that you need, and put the terms of %s first.", j.x.Value)
 	}
-	return j.without() + fmt.Sprintf("Set the SPF record, one TXT record at %s (host %s), to: %s",
-		j.x.Name, j.x.host(j.e.domain), value)
+	return j.without() + fmt.Sprintf("Set the SPF record, one TXT record at %s, to: %s", j.place(), value)
+}
+
+// place is where the TXT record has to stand: a CNAME leaves no room beside it
+// (RFC 1034 section 3.6.2).
+func (j *spfJudge) place() string {
+	if len(j.answer.Chain) > 0 {
+		return fmt.Sprintf("%s (of which %s is an alias)", shown(j.answer.Name), j.x.Name)
+	}
+	return fmt.Sprintf("%s (host %s)", j.x.Name, j.x.host(j.e.domain))
 }
 
 // without is the sentence that names what the suggested value leaves out.

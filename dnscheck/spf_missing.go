@@ -22,7 +22,7 @@ func (j *spfJudge) missing(ctx context.Context) Result {
 		}
 	}
 	r.Suggested = j.x.Value
-	r.Hint = j.x.publish(j.e)
+	r.Hint = fmt.Sprintf("Publish exactly one TXT record at %s with the value: %s", j.place(), j.x.Value)
 	switch n := len(j.answer.TXT); {
 	case j.answer.NXDomain:
 		r.Detail = fmt.Sprintf("%s does not exist in DNS, so it has no SPF record.", j.x.Name)
