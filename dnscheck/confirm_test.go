@@ -88,6 +88,7 @@ func TestConfirm(t *testing.T) {
 		{name: "second is the same server", first: from("192.0.2.1", none), second: ptr(from("192.0.2.1", none)), verified: true, want: "missing(dkim_missing)"},
 		{name: "weak and alone", first: weak, verified: true, want: "unknown(dns_malformed)"},
 		{name: "weak for a new record", first: weak, want: "missing(dkim_missing)"},
+		{name: "weak for a new record on demand", first: weak, onDemand: true, want: "missing(dkim_missing)"},
 		{name: "weak, but the servers agree", first: weak, direct: ptr(by(none, 1, 1)), verified: true, want: "missing(dkim_missing)!"},
 		{
 			name: "the servers are ahead of the cache", first: none, direct: ptr(by(txt(otherKey), 2, 2)), onDemand: true,

@@ -95,6 +95,27 @@ func TestScheduledCheckYieldsToOnDemand(t *testing.T) {
 	})
 }
 
+// A check that is forgotten must not take a newer one of its domain with it.
+func TestOldCheckIsForgottenAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, gate := newQueue(1), make(chan struct{})
+		slow := map[string]chan struct{}{}
+		m := dnscheck.NewMonitor(monitor(q, zones{slow: slow}))
+		var c claims
+		if _, err := m.CheckNow(t.Context(), 1, c.claim); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		slow["d1.example"] = gate
+		go m.RunOnce(t.Context()) //nolint:errcheck // read from the queue
+		time.Sleep(2 * time.Second)
+		time.AfterFunc(time.Second, func() { close(gate) })
+		if _, err := m.CheckNow(t.Context(), 1, c.claim); err != nil || c.n.Load() != 1 {
+			t.Errorf("%d claims, %v: it must join the scheduled check", c.n.Load(), err)
+		}
+	})
+}
+
 func TestCallerThatLeavesDoesNotEndTheCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, gate := newQueue(), make(chan struct{})
