@@ -18,9 +18,7 @@ import (
 // openapi.yaml. A documented 2xx that was never seen fails it.
 func TestContract(t *testing.T) {
 	h := start(t)
-	v := newValidatingTransport(t)
-	c, err := client.NewClientWithResponses(h.url, client.WithHTTPClient(&http.Client{Transport: v}), withKey(adminKey))
-	ok(t, err)
+	v, c := h.contract, h.client(adminKey)
 	everyCall(t, c)
 	everyFailure(t, c)
 	doc, err := api.GetSpec()

@@ -17,6 +17,7 @@ import (
 	"github.com/domaind/domaind/dnscheck/dkim"
 	"github.com/domaind/domaind/dnscheck/dnstest"
 	"github.com/domaind/domaind/dnscheck/resolve"
+	"github.com/domaind/domaind/gen/api"
 	"github.com/domaind/domaind/gen/client"
 	"github.com/domaind/domaind/server"
 	"github.com/domaind/domaind/store"
@@ -38,12 +39,17 @@ type harness struct {
 	dns   *dnstest.Server
 	srv   *server.Server
 	logs  *buffer
+	// contract holds the exchanges of the generated clients against openapi.yaml.
+	contract *validatingTransport
 }
 
 // start runs a server; configure may change its configuration first.
 func start(t testing.TB, configure ...func(*server.Config)) *harness {
 	t.Helper()
 	h := &harness{t: t, logs: &buffer{}}
+	doc, err := api.GetSpec()
+	ok(t, err)
+	h.contract = newTransport(t, doc, func(err error) { h.t.Errorf("answer is out of contract: %v", err) })
 	dnsServer, err := dnstest.Start()
 	ok(t, err)
 	t.Cleanup(dnsServer.Close)
@@ -103,7 +109,7 @@ func (h *harness) listen() {
 func (h *harness) client(key string) *client.ClientWithResponses {
 	h.t.Helper()
 	c, err := client.NewClientWithResponses(h.url,
-		client.WithHTTPClient(&http.Client{Transport: newValidatingTransport(h.t)}), withKey(key))
+		client.WithHTTPClient(&http.Client{Transport: h.contract}), withKey(key))
 	ok(h.t, err)
 	return c
 }

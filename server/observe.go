@@ -90,15 +90,15 @@ func route(c echo.Context) string {
 
 // headAsGet answers HEAD as GET (RFC 9110 section 9.3.2). net/http goes by the
 // request that it read itself, and leaves the body out.
-func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if c.Request().Method == http.MethodHead {
-			r := *c.Request()
-			r.Method = http.MethodGet
-			c.SetRequest(&r)
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
 		}
-		return next(c)
-	}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // limitHeaders refuses a request whose line and header fields are longer than

@@ -150,7 +150,6 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.writeProblem
-	e.Pre(headAsGet)
 	e.Use(s.observe, limitHeaders)
 	operations, err := s.operations()
 	if err != nil {
@@ -167,13 +166,13 @@ func (s *Server) routes() (*echo.Echo, error) {
 }
 
 // Handler returns the server as an http.Handler.
-func (s *Server) Handler() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler { return headAsGet(s.echo) }
 
 // HTTPServer returns an http.Server with the limits and timeouts that the
 // handler counts on. The caller listens and shuts it down.
 func (s *Server) HTTPServer() *http.Server {
 	return &http.Server{
-		Handler:           s.echo,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

@@ -1,0 +1,91 @@
+package server_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/domaind/domaind/server"
+)
+
+// clock is a clock that stands until it is set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func limited(t *testing.T, perMinute int) (*harness, *clock) {
+	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	return start(t, func(cfg *server.Config) { cfg.RateLimit, cfg.Now = perMinute, c.Now }), c
+}
+
+func TestRequestsOfAKeyAreLimited(t *testing.T) {
+	h, clock := limited(t, 6)
+	get := func() *http.Response {
+		resp, _ := h.do(http.MethodGet, "/v2/domains?user_id=u1", "")
+		return resp
+	}
+	for i := range 6 {
+		if resp := get(); resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d: %d", i, resp.StatusCode)
+		}
+	}
+	resp := get()
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "10" {
+		t.Errorf("%d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
+	if got := resp.Header.Get("RateLimit"); got != `"requests";r=0;t=60` {
+		t.Errorf("RateLimit: %s", got)
+	}
+	clock.add(10 * time.Second)
+	if resp := get(); resp.StatusCode != http.StatusOK || resp.Header.Get("RateLimit-Policy") != `"requests";q=6;w=60` {
+		t.Errorf("after the wait: %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+func TestCheckNowIsLimitedByUser(t *testing.T) {
+	h, _ := limited(t, 10_000)
+	h.create("customer.com", "u1")
+	h.create("customer.com", "u2")
+	verify := func(user string) int {
+		resp, _ := h.do(http.MethodPost, "/v2/domains/customer.com/dns/verify", `{"user_id":"`+user+`"}`)
+		return resp.StatusCode
+	}
+	for range 60 {
+		if status := verify("u1"); status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+	}
+	if a, b := verify("u1"), verify("u2"); a != http.StatusTooManyRequests || b != http.StatusOK {
+		t.Errorf("the user's 61st call: %d, another user's first: %d", a, b)
+	}
+}
+
+func TestWrongKeysAreLimitedByAddress(t *testing.T) {
+	h, _ := limited(t, 10_000)
+	call := func(key string) int {
+		resp, _ := h.do(http.MethodGet, "/v2/domains?user_id=u1", "", "x-api-key", key)
+		return resp.StatusCode
+	}
+	for range 60 {
+		if status := call("wrong"); status != http.StatusUnauthorized {
+			t.Fatalf("status %d", status)
+		}
+	}
+	if a, b := call("wrong"), call(adminKey); a != http.StatusTooManyRequests || b != http.StatusOK {
+		t.Errorf("the 61st wrong key: %d, a good key from there: %d", a, b)
+	}
+}
