@@ -39,6 +39,7 @@ var behaviours = map[Behaviour]func(*exchange){
 	JunkOnly:          func(x *exchange) { x.write([]byte("junk!")) },
 	Malformed:         func(x *exchange) { x.write(x.malformed()); x.send(x.good()) },
 	MalformedOnly:     func(x *exchange) { x.write(x.malformed()) },
+	Flood:             (*exchange).flood,
 	Duplicate:         func(x *exchange) { x.send(x.good()); x.send(x.good()) },
 
 	LowerCase:   func(x *exchange) { x.recase(strings.ToLower) },
@@ -171,6 +172,16 @@ func (x *exchange) malformed() []byte {
 	b := pack(x.hostile())
 	const cut = 20 // within the last record
 	return b[:len(b)-cut]
+}
+
+func (x *exchange) flood() {
+	if !x.udp {
+		x.send(x.good())
+		return
+	}
+	for range 50 {
+		x.write(x.wrongID())
+	}
 }
 
 func pack(m *dns.Msg) []byte {

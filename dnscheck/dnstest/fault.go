@@ -52,6 +52,7 @@ const (
 	JunkOnly          Behaviour = "junk-only"
 	Malformed         Behaviour = "malformed" // right ID and question, then cut off
 	MalformedOnly     Behaviour = "malformed-only"
+	Flood             Behaviour = "flood"     // 50 wrong IDs alone over UDP, good over TCP
 	Duplicate         Behaviour = "duplicate" // the good answer twice
 )
 

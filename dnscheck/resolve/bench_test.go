@@ -18,7 +18,7 @@ func BenchmarkLookup(b *testing.B) {
 		cache  bool
 	}{
 		{name: "pipelined"},
-		{name: "pipelined behind a Cache", cache: true},
+		{name: "cached", cache: true},
 		{name: "socket per query", config: resolve.Config{Fresh: true}},
 		{name: "tcp", config: resolve.Config{TCP: true}},
 	}
@@ -33,7 +33,7 @@ func BenchmarkLookup(b *testing.B) {
 			if way.cache {
 				c := resolve.NewCache(r, resolve.CacheConfig{})
 				defer func() { _ = c.Close() }()
-				r = c.Fresh()
+				r = c.Shared()
 			}
 			var next atomic.Int64
 			b.ReportAllocs()

@@ -206,8 +206,8 @@ func (c *call) take(ctx context.Context, d delivery) (over bool) {
 	if a.sock == nil {
 		return false // closed in the meantime
 	}
-	if errors.Is(d.err, errCase) {
-		c.close(a, "CASE")
+	if errors.Is(d.err, errCase) || errors.Is(d.err, errSuspect) {
+		c.close(a, "SUSPECT")
 		return c.overTCP(ctx, a.up, a.query, c.silent())
 	}
 	if d.err != nil {

@@ -44,7 +44,7 @@ type Config struct {
 	// TCP asks over TCP only.
 	TCP bool
 	// OnQuery is told of each query that has ended: by the rcode ("NOERROR"),
-	// or "TIMEOUT", "ERROR", "CASE", "MALFORMED"; transport is "udp" or "tcp".
+	// or "TIMEOUT", "ERROR", "SUSPECT", "MALFORMED"; transport is "udp" or "tcp".
 	// It is called concurrently and must not block.
 	OnQuery func(rcode, transport string)
 }

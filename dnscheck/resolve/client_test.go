@@ -91,7 +91,7 @@ func TestBehaviours(t *testing.T) {
 		dnstest.WrongQuestion: good, dnstest.WrongID: good, dnstest.Echo: good, dnstest.Junk: good, dnstest.Malformed: good,
 		dnstest.WrongQuestionOnly: resolve.CodeTimeout, dnstest.WrongIDOnly: resolve.CodeTimeout,
 		dnstest.EchoOnly: resolve.CodeTimeout, dnstest.JunkOnly: resolve.CodeTimeout,
-		dnstest.MalformedOnly: resolve.CodeMalformed, dnstest.Duplicate: good,
+		dnstest.MalformedOnly: resolve.CodeMalformed, dnstest.Duplicate: good, dnstest.Flood: good,
 		dnstest.LowerCase: good, dnstest.CaseMangled: good, dnstest.NoOPT: good,
 		dnstest.CNAMELoop: resolve.CodeCNAMELoop, dnstest.Chain8: "end of the chain", dnstest.Chain9: resolve.CodeCNAMELoop,
 		dnstest.AliasOnly: good,

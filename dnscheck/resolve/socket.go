@@ -12,6 +12,13 @@ import (
 // UDP it may be forged, so TCP has to tell.
 var errCase = errors.New("the name came back in another case")
 
+// errSuspect says that so many packets came that are no answer that somebody
+// may be guessing: again TCP has to tell.
+var errSuspect = errors.New("too many packets that do not fit")
+
+// maxMisfits is how many packets that do not fit an attempt puts up with.
+const maxMisfits = 16
+
 // packets lends room for one UDP message. More than maxUDP octets cannot be
 // asked for by our EDNS size, and a longer message reads as malformed.
 const maxUDP = 4096
@@ -43,6 +50,7 @@ type attempt struct {
 	sock    *socket         // nil over TCP and when closed
 	id      uint16
 	own     bool // the socket serves nobody else and closes with the attempt
+	misfits int  // guarded by the socket
 }
 
 func (a *attempt) deliver(d delivery) {
@@ -143,6 +151,7 @@ func (s *socket) dispatch(buf *[maxUDP]byte, n int) bool {
 	defer s.mu.Unlock()
 	a := s.pending[binary.BigEndian.Uint16(buf[:])]
 	if a == nil {
+		s.misfit()
 		return false
 	}
 	switch a.query.matches(buf[:n]) {
@@ -151,8 +160,27 @@ func (s *socket) dispatch(buf *[maxUDP]byte, n int) bool {
 		return true
 	case matchCase:
 		a.deliver(delivery{to: a, err: errCase})
+	case matchNone:
+		a.misfit()
 	}
 	return false
+}
+
+// misfit counts a packet with an ID of nobody against the only attempt there
+// is; where there are more, it was late for one that is gone.
+func (s *socket) misfit() {
+	if len(s.pending) != 1 {
+		return
+	}
+	for _, a := range s.pending {
+		a.misfit()
+	}
+}
+
+func (a *attempt) misfit() {
+	if a.misfits++; a.misfits == maxMisfits {
+		a.deliver(delivery{to: a, err: errSuspect})
+	}
 }
 
 // fail tells all attempts of this socket about an error of it.
