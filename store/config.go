@@ -17,6 +17,10 @@ type Config struct {
 	// MasterKeyFile holds the key that seals secrets; it is created 0600 on
 	// the first start where the database is a file. "" means master.key beside it.
 	MasterKeyFile string
+	// SpoolDir is where large messages lie; "" means spool beside the database.
+	SpoolDir string
+	// MessageRetention is how long stored mail is kept; 0 means 30 days.
+	MessageRetention time.Duration
 	// Service is what the operator wants every domain to publish.
 	Service dnscheck.Service
 	// NewKey gives a fresh DKIM key; it may block for the time of one

@@ -126,6 +126,9 @@ func (c *creation) insert(x *tx) error {
 	if err != nil {
 		return err
 	}
+	if err := x.releaseMail(row); err != nil {
+		return err
+	}
 	c.out = Details{
 		Domain: row.Domain, Records: list,
 		Route: Route{Mode: ForwardModeStore, Version: 1, UpdatedAt: row.CreatedAt},
@@ -182,6 +185,9 @@ func (c *creation) revive(x *tx, old claim) error {
 		return err
 	}
 	if err := x.resetRoute(row); err != nil {
+		return err
+	}
+	if err := x.releaseMail(row); err != nil {
 		return err
 	}
 	err = x.event(row, Event{

@@ -43,6 +43,9 @@ func (x *tx) bury(c claim, actor string) error {
 	if err := x.resetRoute(c); err != nil {
 		return err
 	}
+	if err := x.holdMail(c); err != nil {
+		return err
+	}
 	if was.Holder {
 		if err := x.wakeRivals(c); err != nil {
 			return err

@@ -95,6 +95,7 @@ func (x *tx) putRoute(t Tenant, name string, p PutRoute) (generated string, err 
 	if p.IfMatch != 0 && p.IfMatch != old.Version {
 		return "", ErrPrecondition
 	}
+	before := sealed
 	if p.Secret != nil {
 		sealed = nil
 		if *p.Secret != "" {
@@ -109,11 +110,17 @@ func (x *tx) putRoute(t Tenant, name string, p PutRoute) (generated string, err 
 			return "", err
 		}
 	}
+	if err := x.replaceSecret(c, before, p.Secret); err != nil {
+		return "", err
+	}
 	_, err = x.exec(`UPDATE domain SET route_mode = ?, route_url = ?, route_forward_to = ?, route_secret = ?,
 		route_version = route_version + 1, route_updated_at = ?, updated_at = ? WHERE id = ? AND user_id = ?`,
 		p.Mode, p.WebhookURL, p.ForwardTo, nullBlob(sealed), ms(x.now), ms(x.now), c.ID, c.UserID)
 	if err != nil {
 		return "", wrap("write route", err)
+	}
+	if err := x.releaseRoute(c); err != nil {
+		return "", err
 	}
 	return generated, x.event(c, Event{
 		Type: EventRouteUpdated, Actor: t.Actor, From: string(old.Mode), To: string(p.Mode),

@@ -66,6 +66,7 @@ type Store struct {
 	uses                *uses
 	ready               readiness
 	counts              counts
+	mail                mailState
 	closing             sync.Once
 }
 
