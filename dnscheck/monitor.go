@@ -62,7 +62,7 @@ type MonitorConfig struct {
 	Checker     *Checker
 	Queue       Queue
 	Concurrency int           // scheduled checks at once, and as many on demand; 0 means 32
-	Batch       int           // domains claimed at once; 0 means 64
+	Batch       int           // domains claimed at once; 0 means 64, never more than twice Concurrency
 	Poll        time.Duration // idle wait; 0 means 1 s
 	Grace       time.Duration // how long running checks may go on at the end; 0 means 10 s
 	Observer    Observer
@@ -96,6 +96,9 @@ func NewMonitor(c MonitorConfig) *Monitor {
 	if c.Batch <= 0 {
 		c.Batch = defaultBatch
 	}
+	// Whoever is claimed must start before its lease ends, even behind checks
+	// that all take their full time.
+	c.Batch = min(c.Batch, 2*c.Concurrency)
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll
 	}
