@@ -172,8 +172,13 @@ func followLog(stderr io.Reader) *serviceLog {
 
 func (l *serviceLog) add(line []byte) {
 	var entry struct{ Msg, Address string }
-	if json.Unmarshal(line, &entry) == nil && entry.Msg == "serving" {
-		l.address <- entry.Address
+	if json.Unmarshal(line, &entry) == nil {
+		switch entry.Msg {
+		case "serving":
+			l.address <- entry.Address
+		case "request": // polling would leave nothing else
+			return
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

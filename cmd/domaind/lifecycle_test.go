@@ -3,8 +3,6 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,19 +39,20 @@ func TestLifecycle(t *testing.T) {
 	}
 	s.eventually(t, domain, noticedWithin, "clean again by itself", func(d client.DomainDetails) bool {
 		mustStand(t, d, "after the repair")
-		return !slices.ContainsFunc(d.DNS, dnsTrouble)
+		return !asksSoon(d)
 	})
 
-	if err := l.Update("update delete " + domain + ". MX"); err != nil {
+	// Not the MX record: SPF leans on it.
+	if err := l.Update("update delete _dmarc." + domain + ". TXT"); err != nil {
 		t.Fatal(err)
 	}
-	_ = must[client.DomainDetails](t)(s.verify(t.Context(), domain))
+	s.checkSince(t, domain, time.Now())
 	s.eventually(t, domain, noticedWithin, "degraded", func(d client.DomainDetails) bool {
-		mx := must[client.DNSRecord](t)(record(d, "mx", ""))
-		if mx.Status != client.RecordStatusVerified || d.Domain.Status != client.DomainStatusActive {
-			t.Fatalf("one missing record made the record %s and the domain %s", mx.Status, d.Domain.Status)
+		dmarc := must[client.DNSRecord](t)(record(d, "dmarc", ""))
+		if dmarc.Status != client.RecordStatusVerified || d.Domain.Status != client.DomainStatusActive {
+			t.Fatalf("one missing record made the record %s and the domain %s", dmarc.Status, d.Domain.Status)
 		}
-		return d.Domain.Degraded && deref(mx.Code) == "mx_missing"
+		return d.Domain.Degraded && deref(dmarc.Code) == "dmarc_missing"
 	})
 
 	publish(t, l, d)
@@ -72,8 +71,7 @@ func breakAndCheck(t *testing.T, l *lab.Lab, s *service, domain string, fault la
 	broken := time.Now()
 	s.checkUntil(t, domain, noticedWithin, "a check with the resolver "+string(fault), func(d client.DomainDetails) bool {
 		mustStand(t, d, "with the resolver "+string(fault))
-		checked := d.Domain.LastCheckedAt
-		return checked != nil && checked.After(broken) && slices.ContainsFunc(d.DNS, dnsTrouble)
+		return checkedAfter(d, broken) && asksSoon(d)
 	})
 }
 
@@ -90,10 +88,16 @@ func mustStand(t *testing.T, d client.DomainDetails, when string) {
 	}
 }
 
-// dnsTrouble reports whether the record's last look learned nothing.
-func dnsTrouble(r client.DNSRecord) bool {
-	code := deref(r.Code)
-	return strings.HasPrefix(code, "dns_") || code == "resolver_down"
+func checkedAfter(d client.DomainDetails, then time.Time) bool {
+	return d.Domain.LastCheckedAt != nil && d.Domain.LastCheckedAt.After(then)
+}
+
+// asksSoon reports whether the last look learned nothing of some record: then
+// the next one comes after at most 60 units of the schedule, and not after the
+// 360 of an active domain.
+func asksSoon(d client.DomainDetails) bool {
+	const between = 120 * time.Second
+	return d.Domain.NextCheckAt.Sub(*d.Domain.LastCheckedAt) < between
 }
 
 // TestDemotion loses a record for longer than the operator allows.
@@ -111,7 +115,7 @@ func TestDemotion(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed := time.Now()
-	_ = must[client.DomainDetails](t)(s.verify(t.Context(), domain))
+	s.checkSince(t, domain, removed)
 	s.eventually(t, domain, noticedWithin, "failed by itself", func(d client.DomainDetails) bool {
 		return d.Domain.Status == client.DomainStatusFailed
 	})
@@ -168,6 +172,14 @@ func (s *service) eventually(t *testing.T, domain string, within time.Duration, 
 func (s *service) checkUntil(t *testing.T, domain string, within time.Duration, what string, ok func(client.DomainDetails) bool) {
 	t.Helper()
 	s.until(t, s.verify, domain, within, what, ok)
+}
+
+// checkSince has the domain checked until a check has ended after then.
+func (s *service) checkSince(t *testing.T, domain string, then time.Time) {
+	t.Helper()
+	s.checkUntil(t, domain, noticedWithin, "a check", func(d client.DomainDetails) bool {
+		return checkedAfter(d, then)
+	})
 }
 
 func (s *service) until(t *testing.T, read func(context.Context, string) (client.DomainDetails, error),

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	casesAtOnce = 12
+	casesAtOnce = 24
 	checkWithin = 30 * time.Second
 )
 
