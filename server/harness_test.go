@@ -57,7 +57,7 @@ func start(t testing.TB, configure ...func(*server.Config)) *harness {
 	ok(t, dnsServer.Set("mx.example.com. 60 IN A 127.0.0.1"))
 	log := slog.New(slog.NewJSONHandler(h.logs, nil))
 	h.store, err = store.Open(t.Context(), store.Config{
-		Database: filepath.Join(t.TempDir(), "domaind.db"), Service: service, NewKey: newKey(t), Log: log,
+		Database: filepath.Join(t.TempDir(), "domaind.db"), Service: service, NewKey: newKey(), Log: log,
 	})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, h.store.Close()) })
@@ -155,7 +155,7 @@ func (h *harness) do(method, path, body string, headers ...string) (*http.Respon
 }
 
 // newKey gives keys quickly: one pair, and a selector of its own each time.
-func newKey(t testing.TB) func(context.Context) (dkim.Key, error) {
+func newKey() func(context.Context) (dkim.Key, error) {
 	pair := sync.OnceValues(dkim.Generate)
 	return func(context.Context) (dkim.Key, error) {
 		k, err := pair()

@@ -43,8 +43,8 @@ func (v *validatingTransport) RoundTrip(r *http.Request) (*http.Response, error)
 	if err != nil {
 		return nil, err
 	}
-	route, path, err := v.router.FindRoute(r)
-	if err != nil {
+	route, path, unknown := v.router.FindRoute(r)
+	if unknown != nil {
 		return resp, nil
 	}
 	body, err := io.ReadAll(resp.Body)
