@@ -76,15 +76,20 @@ func (l *Lab) startAuthority() (*process, error) {
 	}
 	fmt.Fprintf(&list, "  - domain: %q\n    file: %q\n", dead+".", filepath.Join(dir, "absent"))
 
-	return onFreePort(func(at netip.AddrPort) (*process, error) {
+	return onFreePort(Zone, func(at netip.AddrPort) (*process, error) {
 		l.Authority = at
-		config := fmt.Sprintf(knotConfig, dir, listenAt(at), filepath.Join(dir, "sock"))
-		file := filepath.Join(dir, "knot.conf")
-		if err := os.WriteFile(file, []byte(config+list.String()), 0o600); err != nil {
-			return nil, err
-		}
-		return start(dir, sbin("knotd"), "-c", file)
+		return runKnot(dir, at, list.String())
 	})
+}
+
+// runKnot starts a Knot in dir with its list of zones.
+func runKnot(dir string, at netip.AddrPort, list string) (*process, error) {
+	config := fmt.Sprintf(knotConfig, dir, listenAt(at), filepath.Join(dir, "sock"))
+	file := filepath.Join(dir, "knot.conf")
+	if err := os.WriteFile(file, []byte(config+list), 0o600); err != nil {
+		return nil, err
+	}
+	return start(dir, sbin("knotd"), "-c", file)
 }
 
 // listenAt writes an address as Knot and unbound do, with an @ for the colon.
@@ -92,8 +97,9 @@ func listenAt(at netip.AddrPort) string {
 	return fmt.Sprintf("%s@%d", at.Addr(), at.Port())
 }
 
-// onFreePort starts a server on a free port and waits until it answers.
-func onFreePort(run func(netip.AddrPort) (*process, error)) (*process, error) {
+// onFreePort starts a server on a free port and waits until it answers for a
+// zone.
+func onFreePort(zone string, run func(netip.AddrPort) (*process, error)) (*process, error) {
 	var last error
 	for range startTries {
 		at, err := freePort()
@@ -104,7 +110,7 @@ func onFreePort(run func(netip.AddrPort) (*process, error)) (*process, error) {
 		if err != nil {
 			return nil, err
 		}
-		if last = answers(at, p); last == nil {
+		if last = answers(at, zone, p); last == nil {
 			return p, nil
 		}
 		p.stop()

@@ -57,7 +57,7 @@ func (l *Lab) Repair() error {
 	if err != nil {
 		return fmt.Errorf("start the resolver again: %w", err)
 	}
-	if err := answers(l.Resolver, p); err != nil {
+	if err := answers(l.Resolver, Zone, p); err != nil {
 		p.stop()
 		return fmt.Errorf("start the resolver again: %w", err)
 	}

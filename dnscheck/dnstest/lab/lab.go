@@ -122,12 +122,12 @@ func freePort() (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("no port is free for UDP and TCP")
 }
 
-// answers waits until the server at address knows the zone, or p has ended.
-func answers(address netip.AddrPort, p *process) error {
+// answers waits until the server at address knows a zone, or p has ended.
+func answers(address netip.AddrPort, zone string, p *process) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
 	client := &dns.Client{Timeout: time.Second}
-	question := new(dns.Msg).SetQuestion(dns.Fqdn(Zone), dns.TypeSOA)
+	question := new(dns.Msg).SetQuestion(dns.Fqdn(zone), dns.TypeSOA)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {

@@ -60,7 +60,7 @@ func (l *Lab) startResolver() error {
 	if err := l.copyUnbound(); err != nil {
 		return fmt.Errorf("copy unbound: %w", err)
 	}
-	p, err := onFreePort(func(at netip.AddrPort) (*process, error) {
+	p, err := onFreePort(Zone, func(at netip.AddrPort) (*process, error) {
 		l.Resolver = at
 		if err := l.writeResolverConfig(dir); err != nil {
 			return nil, err
