@@ -43,28 +43,33 @@ func (v *validatingTransport) RoundTrip(r *http.Request) (*http.Response, error)
 	if err != nil {
 		return nil, err
 	}
-	route, path, unknown := v.router.FindRoute(r)
-	if unknown != nil {
-		return resp, nil
+	if route, path, err := v.router.FindRoute(r); err == nil {
+		return resp, v.check(r, resp, &openapi3filter.RequestValidationInput{Request: r, PathParams: path, Route: route})
 	}
+	return resp, nil
+}
+
+// check validates an answer; its body can be read again afterwards.
+func (v *validatingTransport) check(r *http.Request, resp *http.Response, in *openapi3filter.RequestValidationInput) error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	err = openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: path, Route: route},
+		RequestValidationInput: in,
 		Status:                 resp.StatusCode,
 		Header:                 resp.Header,
 		Body:                   io.NopCloser(bytes.NewReader(body)),
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	})
+	id := in.Route.Operation.OperationID
 	if err != nil {
-		v.fail(fmt.Errorf("%s: %d: %w", route.Operation.OperationID, resp.StatusCode, err))
+		v.fail(fmt.Errorf("%s: %d: %w", id, resp.StatusCode, err))
 	}
-	v.note(route.Operation.OperationID, resp.StatusCode)
-	return resp, nil
+	v.note(id, resp.StatusCode)
+	return nil
 }
 
 func (v *validatingTransport) note(operation string, status int) {
