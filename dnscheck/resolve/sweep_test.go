@@ -29,7 +29,7 @@ var sweep = flag.Bool("sweep", false, "measure lookups a second against dnsperf 
 
 const (
 	sweepZones  = 10_000
-	sweepRounds = 5
+	sweepRounds = 7
 	// sweepInFlight is what one single-threaded server takes without loss.
 	sweepInFlight = resolve.DefaultInFlight
 	userHertz     = 100 // the unit of CPU times in /proc/PID/stat
