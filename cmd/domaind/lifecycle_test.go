@@ -20,6 +20,7 @@ const (
 // TestLifecycle follows one domain from its creation to the loss of a record,
 // through every way in which a resolver can be of no use.
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t)
 	s := serveLab(t, l, "DOMAIND_CHECK_MIN=1s")
 	domain := randomLabel() + "." + lab.Zone

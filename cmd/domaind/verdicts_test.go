@@ -35,6 +35,7 @@ var profiles = map[string][]string{
 // TestVerdicts publishes each case's zone on a real authority, and judges what
 // the service says about it after a check through a real resolver.
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	lab.Require(t)
 	var files []verdictFile
 	for _, name := range verdictFiles(t) {
