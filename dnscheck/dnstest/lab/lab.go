@@ -24,8 +24,10 @@ const (
 	// Zone is where test domains are made. It and its parent have no _dmarc
 	// record, and everything in it that is worth caching lives a second.
 	Zone = "zone." + parent
-	// ServFail and ServFail2 are names whose lookup ends in SERVFAIL.
-	ServFail, ServFail2 = "a." + dead, "b." + dead
+	// ServFail is a name whose lookup ends in SERVFAIL.
+	ServFail = "a." + dead
+	// ServFail2 is another such name.
+	ServFail2 = "b." + dead
 	// Bogus is a part of the zone that should be signed and is not: its names
 	// end in SERVFAIL, and have an answer with the CD bit set.
 	Bogus = "bogus." + Zone
