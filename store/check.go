@@ -48,6 +48,7 @@ type checking struct {
 	lines   []line
 	saw     sight
 	unknown bool // nothing was learned of some record
+	learned bool // something was learned of some record
 	full    bool // all live records were looked at
 }
 
@@ -77,7 +78,11 @@ func (k *checking) look(l *line, r dnscheck.Result) error {
 	})
 	l.setState(state)
 	l.show(r, k.x.now)
-	k.unknown = k.unknown || r.Verdict == dnscheck.VerdictUnknown
+	if r.Verdict == dnscheck.VerdictUnknown {
+		k.unknown = true
+	} else {
+		k.learned = true
+	}
 	k.see(l, sightOf(r.Verdict, out.Counted))
 	if out.Event != "" {
 		if err := k.event(l, out.Event, before, r); err != nil {
@@ -148,14 +153,10 @@ func (r *line) show(res dnscheck.Result, now time.Time) {
 // settle writes everything: the claim, its records, and when to look again.
 func (k *checking) settle() error {
 	x := k.x
-	if err := x.ownByLook(&k.c, k.saw); err != nil {
-		return err
-	}
-	if err := x.ownByMark(&k.c, k.lines); err != nil {
-		return err
-	}
-	if err := x.derive(&k.c, k.lines); err != nil {
-		return err
+	if k.learned {
+		if err := k.conclude(); err != nil {
+			return err
+		}
 	}
 	k.c.LastCheckedAt = x.now
 	k.c.Epoch++ // a report counts once
@@ -176,6 +177,17 @@ func (k *checking) settle() error {
 		}
 	}
 	return x.putClaim(k.c)
+}
+
+// conclude draws from the looks who holds the name, and what the claim is now.
+func (k *checking) conclude() error {
+	if err := k.x.ownByLook(&k.c, k.saw); err != nil {
+		return err
+	}
+	if err := k.x.ownByMark(&k.c, k.lines); err != nil {
+		return err
+	}
+	return k.x.derive(&k.c, k.lines)
 }
 
 // plan is what a claim's next check depends on.
