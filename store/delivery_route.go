@@ -128,7 +128,7 @@ func (x *tx) releaseRoute(c claim) error {
 func (x *tx) holdMail(c claim) error {
 	_, err := x.exec(`UPDATE delivery SET state = 'held', hold = ?, next_at = 0, done_at = ?, keep_until = ?,
 		epoch = epoch + 1 WHERE domain_id = ? AND user_id = ? AND state = 'queued'`,
-		HoldDomainDeleted, ms(x.now), ms(x.now.Add(x.s.retention())), c.ID, c.UserID)
+		HoldDomainDeleted, ms(x.now), ms(x.now.Add(x.s.Retention())), c.ID, c.UserID)
 	if err != nil {
 		return wrap("hold mail", err)
 	}
@@ -144,3 +144,6 @@ func (x *tx) releaseMail(c claim) error {
 		ms(x.now), ms(x.now), c.ID, c.UserID, c.Name, HoldDomainDeleted)
 	return wrap("release mail", err)
 }
+
+// ErrNoEndpoint: the route has no webhook to test.
+var ErrNoEndpoint = errors.New("no webhook endpoint")

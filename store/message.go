@@ -177,7 +177,7 @@ func (x *tx) addDelivery(message string, r Recipient, lead bool) error {
 		d.NextAt = time.Time{}
 	}
 	if r.Mode == ForwardModeStore || r.Mode == ForwardModeWebhookThenStore || r.Done {
-		d.KeepUntil = x.now.Add(x.s.retention())
+		d.KeepUntil = x.now.Add(x.s.Retention())
 	}
 	_, err := x.exec(`INSERT INTO delivery (id, message_id, domain_id, user_id, domain, lead, rcpt_to, target,
 		mode, state, next_at, since, created_at, done_at, keep_until)
@@ -235,9 +235,9 @@ func (s *Store) RawOf(ctx context.Context, messageID string) (io.ReadCloser, err
 	return s.openSpooled(sum)
 }
 
-// retention is how long stored mail, and mail that nobody could deliver, is
+// Retention is how long stored mail, and mail that nobody could deliver, is
 // kept.
-func (s *Store) retention() time.Duration {
+func (s *Store) Retention() time.Duration {
 	if s.c.MessageRetention > 0 {
 		return s.c.MessageRetention
 	}

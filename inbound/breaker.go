@@ -1,0 +1,75 @@
+package inbound
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// breakAfter is how many failures in a row open the breaker of an endpoint.
+	breakAfter = 5
+	// probeEvery is how often an open breaker lets one try pass.
+	probeEvery = time.Minute
+	// perEndpoint is how many tries one endpoint gets at a time.
+	perEndpoint = 8
+)
+
+// breaker keeps dead endpoints from taking the workers of all others.
+type breaker struct {
+	now       func() time.Time
+	mu        sync.Mutex
+	endpoints map[string]*endpoint
+}
+
+type endpoint struct {
+	fails  int
+	open   int       // tries in progress
+	probed time.Time // when the last probe of an open breaker started
+}
+
+func newBreaker(now func() time.Time) *breaker {
+	return &breaker{now: now, endpoints: map[string]*endpoint{}}
+}
+
+// enter lets a try at an endpoint begin, to be ended by leave, or says how long
+// to wait.
+func (b *breaker) enter(url string) (wait time.Duration, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.endpoints[url]
+	if e == nil {
+		e = &endpoint{}
+		b.endpoints[url] = e
+	}
+	now := b.now()
+	switch {
+	case e.fails < breakAfter && e.open >= perEndpoint:
+		return time.Second, false
+	case e.fails >= breakAfter && now.Sub(e.probed) < probeEvery:
+		return probeEvery - now.Sub(e.probed), false
+	case e.fails >= breakAfter:
+		e.probed = now
+	}
+	e.open++
+	return 0, true
+}
+
+// leave ends a try. Whether it failed is nothing to the breaker where the
+// endpoint answered by asking for patience.
+func (b *breaker) leave(url string, failed, counts bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.endpoints[url]
+	e.open--
+	switch {
+	case counts && failed:
+		if e.fails++; e.fails == breakAfter {
+			e.probed = b.now()
+		}
+	case counts:
+		e.fails = 0
+	}
+	if e.open == 0 && e.fails == 0 {
+		delete(b.endpoints, url)
+	}
+}

@@ -1,0 +1,244 @@
+package inbound
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// door lets connections in: not too many, not too many from one address. It
+// knows them all, so that a shutdown can end each of them.
+type door struct {
+	max, perIP int
+	idle       time.Duration
+	refused    func(reason string)
+	hostname   string
+
+	mu       sync.Mutex
+	draining bool
+	open     map[*conn]struct{}
+	from     map[netip.Prefix]int
+}
+
+func newDoor(c Config) *door {
+	return &door{
+		max: c.MaxConns, perIP: c.ConnsPerIP, idle: c.Idle, refused: c.OnRefuse, hostname: c.Hostname,
+		open: map[*conn]struct{}{}, from: map[netip.Prefix]int{},
+	}
+}
+
+func (d *door) guard(l net.Listener) net.Listener {
+	return &doorListener{Listener: netutil.LimitListener(l, d.max), door: d}
+}
+
+type doorListener struct {
+	net.Listener
+	door *door
+}
+
+// Accept implements net.Listener.
+func (l *doorListener) Accept() (net.Conn, error) {
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: raw, door: l.door, from: network(raw.RemoteAddr())}
+		if l.door.enter(c) {
+			return c, nil
+		}
+		l.door.refused(RefusedConns)
+		_ = raw.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = fmt.Fprintf(raw, "421 4.7.0 %s too many connections from your address\r\n", l.door.hostname)
+		_ = raw.Close()
+	}
+}
+
+// network returns what counts as one address: an IPv4 address, an IPv6 /64.
+func network(a net.Addr) netip.Prefix {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{} // a unix socket: ours
+	}
+	ip := t.AddrPort().Addr().Unmap()
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.WithZone("").Prefix(bits)
+	return p
+}
+
+func (d *door) enter(c *conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c.from.IsValid() && d.from[c.from] >= d.perIP {
+		return false
+	}
+	d.from[c.from]++
+	d.open[c] = struct{}{}
+	return true
+}
+
+func (d *door) leave(c *conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.open[c]; !ok {
+		return
+	}
+	delete(d.open, c)
+	if d.from[c.from]--; d.from[c.from] <= 0 {
+		delete(d.from, c.from)
+	}
+}
+
+func (d *door) isDraining() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.draining
+}
+
+// drain ends the waiting of every connection that is not in a transfer: the
+// library answers a timeout with 421 and closes.
+func (d *door) drain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.draining = true
+	for c := range d.open {
+		c.mu.Lock()
+		if c.phase == phaseCommand {
+			_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (d *door) closeAll() {
+	d.mu.Lock()
+	list := make([]*conn, 0, len(d.open))
+	for c := range d.open {
+		list = append(list, c)
+	}
+	d.mu.Unlock()
+	for _, c := range list {
+		_ = c.Close()
+	}
+}
+
+// What a connection is doing.
+const (
+	phaseCommand = iota // waiting for commands
+	phaseData           // in a transfer
+	phaseReply          // the transfer has ended, its reply has not been sent
+)
+
+// errDraining looks like a timeout, which the library answers with 421.
+type errDraining struct{}
+
+func (errDraining) Error() string   { return "shutting down" }
+func (errDraining) Timeout() bool   { return true }
+func (errDraining) Temporary() bool { return true }
+
+// conn gives every read and every write its own deadline, where the library
+// has one for all of a message. After an error nothing more is read: what is
+// left of a message must never be taken for commands.
+type conn struct {
+	net.Conn
+	door *door
+	from netip.Prefix
+
+	mu     sync.Mutex
+	phase  int
+	broken error
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	draining := c.door.isDraining()
+	c.mu.Lock()
+	switch {
+	case c.broken != nil:
+		defer c.mu.Unlock()
+		return 0, c.broken
+	case draining && c.phase == phaseCommand:
+		c.broken = errDraining{}
+		defer c.mu.Unlock()
+		return 0, c.broken
+	}
+	err := c.Conn.SetReadDeadline(time.Now().Add(c.door.idle))
+	c.mu.Unlock()
+	if c.phaseNow() == phaseCommand && c.door.isDraining() { // it began in between
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	n := 0
+	if err == nil {
+		n, err = c.Conn.Read(p)
+	}
+	if err != nil {
+		c.mu.Lock()
+		c.broken = err
+		c.mu.Unlock()
+	}
+	return n, err
+}
+
+func (c *conn) phaseNow() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase
+}
+
+// writeTimeout bounds each write of a reply.
+const writeTimeout = time.Minute
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Write(p)
+	c.mu.Lock()
+	if c.phase == phaseReply {
+		c.phase = phaseCommand
+	}
+	c.mu.Unlock()
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.door.leave(c)
+	return c.Conn.Close()
+}
+
+// SetDeadline implements net.Conn; the deadlines are those of Read and Write.
+func (c *conn) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *conn) enter(phase int) {
+	c.mu.Lock()
+	c.phase = phase
+	c.mu.Unlock()
+}
+
+// connOf finds the conn below a TLS connection.
+func connOf(c net.Conn) (*conn, error) {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = t.NetConn()
+	}
+	own, ok := c.(*conn)
+	if !ok {
+		return nil, errors.New("inbound: a connection came by another way")
+	}
+	return own, nil
+}
