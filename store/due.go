@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/domaind/domaind/dnscheck"
@@ -17,6 +19,7 @@ const maxClaim = 256
 type claimed struct {
 	job    dnscheck.Job
 	userID string
+	lane   int
 	full   bool
 	// holder keeps Expectation.Verified true for its DKIM record, so that what
 	// could cost it the name is confirmed first.
@@ -42,39 +45,70 @@ func (s *Store) Due(ctx context.Context, n int) ([]dnscheck.Job, error) {
 	return s.jobs(ctx, list)
 }
 
-// The turns of the lanes in a batch: one of the second comes after four of the
-// first, one of the third after eight.
-const dueQuery = `UPDATE domain SET epoch = epoch + 1, due_at = next_check_at, next_check_at = ?
-	WHERE id IN (SELECT id FROM (
-		SELECT id, row_number() OVER (ORDER BY next_check_at) * 2 AS turn FROM (SELECT id, next_check_at FROM domain
-			WHERE lane = 0 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS a
-		UNION ALL
-		SELECT id, row_number() OVER (ORDER BY next_check_at) * 8 + 1 AS turn FROM (SELECT id, next_check_at FROM domain
-			WHERE lane = 2 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS b
-		UNION ALL
-		SELECT id, row_number() OVER (ORDER BY next_check_at) * 16 + 1 AS turn FROM (SELECT id, next_check_at FROM domain
-			WHERE lane = 1 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS c
-		ORDER BY turn LIMIT ?) AS due)
-	RETURNING id, epoch, name, user_id, due_at, lane, holder, verified_at, full_check_at`
+// claimSet claims what its selection names. The old time stays for the lag.
+const claimSet = `UPDATE domain SET epoch = epoch + 1, due_at = next_check_at, next_check_at = ? WHERE id IN (`
 
+const claimReturning = `) RETURNING id, epoch, name, user_id, due_at, lane, holder, verified_at, full_check_at`
+
+// The oldest of each lane, in this order: what the lanes that must not starve
+// are sure of, and then the first lane.
+const dueQuery = claimSet + `SELECT id FROM (
+	SELECT id, 0 AS turn FROM (SELECT id FROM domain WHERE lane = 2 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS a
+	UNION ALL
+	SELECT id, 1 AS turn FROM (SELECT id FROM domain WHERE lane = 1 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS b
+	UNION ALL
+	SELECT id, 2 AS turn FROM (SELECT id FROM domain WHERE lane = 0 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS c
+	ORDER BY turn LIMIT ?) AS due` + claimReturning
+
+// What is left of a batch when the first lane has no more.
+const fillQuery = claimSet + `SELECT id FROM (
+	SELECT id, 0 AS turn FROM (SELECT id FROM domain WHERE lane = 2 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS a
+	UNION ALL
+	SELECT id, 1 AS turn FROM (SELECT id FROM domain WHERE lane = 1 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS b
+	ORDER BY turn LIMIT ?) AS due` + claimReturning
+
+// claimDue gives mass imports an eighth of a backlog, verified domains another,
+// and the first lane all the rest; what one does not use is for the others.
 func (x *tx) claimDue(n int) ([]claimed, error) {
 	now := ms(x.now)
-	rows, err := x.query(context.Background(), dueQuery, ms(x.now.Add(lease)), now, n, now, n, now, n, n)
+	share := (n + 7) / 8
+	if n < 3 {
+		share = 0
+	}
+	list, err := x.claim(make([]claimed, 0, n), dueQuery, now, share, now, share, now, n, n)
+	if rest := n - len(list); err == nil && rest > 0 {
+		list, err = x.claim(list, fillQuery, now, rest, now, rest, rest)
+	}
+	slices.SortFunc(list, func(a, b claimed) int {
+		return cmp.Or(cmp.Compare(urgency(a.lane), urgency(b.lane)), a.job.DueAt.Compare(b.job.DueAt))
+	})
+	return list, err
+}
+
+// urgency orders the lanes within a batch.
+func urgency(lane int) int {
+	if lane == laneVerified {
+		return laneBulk + 1
+	}
+	return lane
+}
+
+func (x *tx) claim(list []claimed, q string, args ...any) ([]claimed, error) {
+	rows, err := x.query(context.Background(), q, append([]any{ms(x.now.Add(lease))}, args...)...)
 	if err != nil {
-		return nil, err
+		return list, err
 	}
 	defer rows.Close()
-	list := make([]claimed, 0, n)
 	for rows.Next() {
 		var c claimed
-		var due, lane, verified, fullAt int64
-		err := rows.Scan(&c.job.DomainID, &c.job.Epoch, &c.job.Target.Domain, &c.userID, &due, &lane,
+		var due, verified, fullAt int64
+		err := rows.Scan(&c.job.DomainID, &c.job.Epoch, &c.job.Target.Domain, &c.userID, &due, &c.lane,
 			&c.holder, &verified, &fullAt)
 		if err != nil {
-			return nil, err
+			return list, err
 		}
 		c.job.DueAt = at(due)
-		c.full = lane != laneVerified || x.s.schedule.full(plan{
+		c.full = c.lane != laneVerified || x.s.schedule.full(plan{
 			Status: DomainStatusActive, VerifiedAt: at(verified), FullAt: at(fullAt),
 		}, x.now)
 		list = append(list, c)
@@ -84,56 +118,65 @@ func (x *tx) claimDue(n int) ([]claimed, error) {
 
 // jobs reads the records of claimed domains, outside the writer.
 func (s *Store) jobs(ctx context.Context, list []claimed) ([]dnscheck.Job, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	byID := make(map[int64]*claimed, len(list))
-	args := make([]any, len(list))
+	full, mx := make(map[int64]*claimed, len(list)), make(map[int64]*claimed)
 	for i := range list {
-		byID[list[i].job.DomainID] = &list[i]
-		args[i] = list[i].job.DomainID
-	}
-	marks := strings.Repeat(", ?", len(list))[2:]
-	rows, err := s.read.query(ctx, `SELECT domain_id, user_id, id, purpose, name, value, priority, status,
-		bad_count, suspect_at, retired FROM record WHERE domain_id IN (`+marks+`)
-		AND status <> 'disabled' AND key_state <> 'retired' ORDER BY domain_id, seq`, args...)
-	if err != nil {
-		return nil, wrap("read expectations", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := expect(rows, byID); err != nil {
-			return nil, wrap("read expectations", err)
+		if list[i].full {
+			full[list[i].job.DomainID] = &list[i]
+		} else {
+			mx[list[i].job.DomainID] = &list[i]
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return nil, wrap("read expectations", err)
+	if err := s.expectations(ctx, full, ""); err != nil {
+		return nil, err
 	}
-	jobs := make([]dnscheck.Job, 0, len(list))
+	if err := s.expectations(ctx, mx, `AND purpose = 'mx' `); err != nil {
+		return nil, err
+	}
+	jobs := make([]dnscheck.Job, len(list))
 	for i := range list {
-		jobs = append(jobs, list[i].job)
+		jobs[i] = list[i].job
 	}
 	return jobs, nil
 }
 
+// expectations fills the targets of claimed domains with those of their records
+// that a check looks at: neither disabled ones nor those of a retired key.
+func (s *Store) expectations(ctx context.Context, byID map[int64]*claimed, narrow string) error {
+	if len(byID) == 0 {
+		return nil
+	}
+	args := make([]any, 0, len(byID))
+	for id := range byID {
+		args = append(args, id)
+	}
+	marks := strings.Repeat(", ?", len(byID))[2:]
+	rows, err := s.read.query(ctx, expectQuery+marks+`) `+narrow+`ORDER BY domain_id, seq`, args...)
+	if err != nil {
+		return wrap("read expectations", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := expect(rows, byID); err != nil {
+			return wrap("read expectations", err)
+		}
+	}
+	return wrap("read expectations", rows.Err())
+}
+
+const expectQuery = `SELECT domain_id, id, purpose, name, value, priority,
+	CASE WHEN status = 'verified' THEN 1 ELSE 0 END, bad_count + CASE WHEN suspect_at > 0 THEN 1 ELSE 0 END, retired
+	FROM record WHERE status <> 'disabled' AND key_state <> 'retired' AND domain_id IN (`
+
 func expect(row scanner, byID map[int64]*claimed) error {
 	var x dnscheck.Expectation
-	var domainID, suspect int64
-	var userID, retired string
-	var status RecordStatus
-	err := row.Scan(&domainID, &userID, &x.ID, &x.Purpose, &x.Name, &x.Value, &x.Priority, &status,
-		&x.Failures, &suspect, &retired)
+	var domainID int64
+	var retired string
+	err := row.Scan(&domainID, &x.ID, &x.Purpose, &x.Name, &x.Value, &x.Priority, &x.Verified, &x.Failures, &retired)
 	if err != nil {
 		return err
 	}
 	c := byID[domainID]
-	if c == nil || c.userID != userID || !c.full && x.Purpose != dnscheck.PurposeMX {
-		return nil
-	}
-	x.Verified = status == RecordStatusVerified || c.holder && x.Purpose == dnscheck.PurposeDKIM
-	if suspect != 0 {
-		x.Failures++
-	}
+	x.Verified = x.Verified || c.holder && x.Purpose == dnscheck.PurposeDKIM
 	if err := fromText(retired, &x.Retired); err != nil {
 		return err
 	}
