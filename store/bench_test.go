@@ -65,7 +65,7 @@ const benchBatch = 64
 // query as a schedule in a table has it, each batch in a durable transaction.
 // It fails when a domain is claimed twice.
 func BenchmarkClaims(b *testing.B) {
-	rows := sizeOf(b, "DOMAIND_BENCH_ROWS", 20000)
+	rows := sizeOf(b, "DOMAIND_BENCH_ROWS", 1_000_000)
 	w := newWorld(b)
 	w.fill(rows)
 	bare, err := openSQLite(writerDSN(w.c.Database), 1)

@@ -187,7 +187,7 @@ func (k *checking) conclude() error {
 	if err := k.x.ownByMark(&k.c, k.lines); err != nil {
 		return err
 	}
-	return k.x.derive(&k.c, k.lines)
+	return k.x.derive(&k.c, k.lines, actorDNS)
 }
 
 // plan is what a claim's next check depends on.

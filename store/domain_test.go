@@ -283,3 +283,27 @@ func TestKeys(t *testing.T) {
 		t.Errorf("roll a revoked key: %v", err)
 	}
 }
+
+func TestSchema(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	v, err := Schema(ctx, w.c.Database)
+	if err != nil || v.Database == 0 || v.Database != v.Program {
+		t.Errorf("schema %+v, %v", v, err)
+	}
+	if again, err := Migrate(ctx, w.c.Database); err != nil || again != v {
+		t.Errorf("migrate %+v, %v", again, err)
+	}
+}
+
+func TestStats(t *testing.T) {
+	w := newWorld(t)
+	w.create("u1", "a.example.com")
+	w.create("u1", "b.example.com")
+	w.check("u1", "a.example.com", isMatch, nil)
+	w.clock.forward(time.Minute)
+	st, err := w.Stats(context.Background())
+	if err != nil || st.DueLag != time.Minute || st.Domains[DomainStatusActive] != 1 || st.Domains[DomainStatusPending] != 1 {
+		t.Errorf("stats %+v, %v", st, err)
+	}
+}

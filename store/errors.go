@@ -31,17 +31,17 @@ func mapErr(err error) error {
 	}
 	switch e.Code {
 	case sqlite3.ErrFull:
-		return fmt.Errorf("%w: sqlite code %d", ErrFull, e.ExtendedCode)
+		return fmt.Errorf("%w: sqlite code %d", ErrFull, int(e.ExtendedCode))
 	case sqlite3.ErrIoErr:
 		if errors.Is(e.SystemErrno, syscall.ENOSPC) || errors.Is(e.SystemErrno, syscall.EDQUOT) {
-			return fmt.Errorf("%w: sqlite code %d", ErrFull, e.ExtendedCode)
+			return fmt.Errorf("%w: sqlite code %d", ErrFull, int(e.ExtendedCode))
 		}
-		return fmt.Errorf("%w: sqlite code %d", ErrUnavailable, e.ExtendedCode)
+		return fmt.Errorf("%w: sqlite code %d", ErrUnavailable, int(e.ExtendedCode))
 	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrReadonly, sqlite3.ErrCantOpen,
 		sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrNomem, sqlite3.ErrPerm, sqlite3.ErrInterrupt:
-		return fmt.Errorf("%w: sqlite code %d", ErrUnavailable, e.ExtendedCode)
+		return fmt.Errorf("%w: sqlite code %d", ErrUnavailable, int(e.ExtendedCode))
 	default:
-		return fmt.Errorf("sqlite code %d: %w", e.ExtendedCode, err)
+		return fmt.Errorf("sqlite code %d: %w", int(e.ExtendedCode), err)
 	}
 }
 

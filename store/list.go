@@ -38,11 +38,18 @@ func (s *Store) Domains(ctx context.Context, t Tenant, f DomainFilter) ([]Domain
 		return nil, "", err
 	}
 	limit := limited(f.Limit)
+	where, args := "", []any{t.UserID, after}
+	// Spelt out, and only where it narrows, so that an index serves each.
+	for _, c := range []struct{ column, value string }{
+		{"organization_id", t.OrganizationID}, {"organization_id", f.OrganizationID}, {"status", string(f.Status)},
+	} {
+		if c.value != "" {
+			where += " AND " + c.column + " = ?"
+			args = append(args, c.value)
+		}
+	}
 	rows, err := s.read.query(ctx, `SELECT `+domainColumns+` FROM domain
-		WHERE user_id = ? AND name > ? AND deleted_at = 0 AND (? = '' OR organization_id = ?)
-		AND (? = '' OR organization_id = ?) AND (? = '' OR status = ?) ORDER BY name LIMIT ?`,
-		t.UserID, after, t.OrganizationID, t.OrganizationID, f.OrganizationID, f.OrganizationID,
-		f.Status, f.Status, limit+1)
+		WHERE user_id = ? AND name > ? AND deleted_at = 0`+where+` ORDER BY name LIMIT ?`, append(args, limit+1)...)
 	if err != nil {
 		return nil, "", wrap("list domains", err)
 	}

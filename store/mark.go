@@ -74,18 +74,18 @@ func (x *tx) mark(c claim, t Tenant, m Mark) error {
 	if err != nil {
 		return err
 	}
-	return x.settleMark(c, lines, r.Status)
+	return x.settleMark(c, lines, r.Status, t.Actor)
 }
 
 // settleMark derives the domain from its marked records.
-func (x *tx) settleMark(c claim, lines []line, status RecordStatus) error {
+func (x *tx) settleMark(c claim, lines []line, status RecordStatus, actor string) error {
 	if err := x.ownByMark(&c, lines); err != nil {
 		return err
 	}
 	if status == RecordStatusPending {
 		c.NextCheckAt, c.PendingSince, c.Unknowns = x.now, x.now, 0
 	}
-	if err := x.derive(&c, lines); err != nil {
+	if err := x.derive(&c, lines, actor); err != nil {
 		return err
 	}
 	c.Lane = c.plan(lines).lane()

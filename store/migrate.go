@@ -62,7 +62,11 @@ func Schema(ctx context.Context, database string) (SchemaVersion, error) {
 	if err != nil {
 		return SchemaVersion{}, err
 	}
-	defer db.Close()
+	v, err := schema(ctx, db)
+	return v, errors.Join(err, wrap("close database", db.Close()))
+}
+
+func schema(ctx context.Context, db *sqlx.DB) (SchemaVersion, error) {
 	p, err := provider(db)
 	if err != nil {
 		return SchemaVersion{}, err
@@ -81,13 +85,17 @@ func Schema(ctx context.Context, database string) (SchemaVersion, error) {
 }
 
 // Migrate brings the schema of a database up to date and does nothing else.
-// It returns the version that it found and the one that stands now.
+// It returns the version that it found and the one that this program wants.
 func Migrate(ctx context.Context, database string) (SchemaVersion, error) {
 	db, err := openSQLite(writerDSN(database), 1)
 	if err != nil {
 		return SchemaVersion{}, err
 	}
-	defer db.Close()
+	v, err := migrateFrom(ctx, db)
+	return v, errors.Join(err, wrap("close database", db.Close()))
+}
+
+func migrateFrom(ctx context.Context, db *sqlx.DB) (SchemaVersion, error) {
 	p, err := provider(db)
 	if err != nil {
 		return SchemaVersion{}, err

@@ -85,7 +85,7 @@ func (x *tx) contend(c *claim) error {
 	case err != nil:
 		return err
 	}
-	reason := ""
+	var reason string
 	switch {
 	case !holder.Proven:
 		reason = "another claim proved the name by its DKIM key; this one stood on marks"
@@ -214,14 +214,14 @@ func (c *claim) stand(st standing, now time.Time) {
 }
 
 // derive brings a claim in line with its records and its ownership, and writes
-// the event of a change.
-func (x *tx) derive(c *claim, lines []line) error {
+// the event of a change, which is the actor's doing.
+func (x *tx) derive(c *claim, lines []line, actor string) error {
 	was := c.Status
 	c.stand(stand(parts(lines), c.Holder, c.Proven), x.now)
 	if c.Status == was {
 		return nil
 	}
-	e := Event{Actor: actorDNS, From: string(was), To: string(c.Status)}
+	e := Event{Actor: actor, From: string(was), To: string(c.Status)}
 	switch {
 	case c.Status == DomainStatusActive:
 		e.Type = EventDomainActivated

@@ -283,6 +283,9 @@ func (m *machine) Check(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	for user, d := range now {
 		if d.Status == DomainStatusActive && user != holder {
 			t.Fatalf("%s is active, %s holds the name", user, holder)

@@ -192,13 +192,12 @@ type standing struct {
 // claim holds the name: no other can be active, or take or send mail. proven
 // says that its own DKIM key was seen in DNS.
 func stand(parts []part, holder, proven bool) standing {
-	var out standing
-	if entitled(parts, proven) && holder {
+	out := standing{Status: DomainStatusPending}
+	switch {
+	case entitled(parts, proven) && holder:
 		out.Status = DomainStatusActive
-	} else if anyFailed(parts) {
+	case anyFailed(parts):
 		out.Status = DomainStatusFailed
-	} else {
-		out.Status = DomainStatusPending
 	}
 	for _, p := range parts {
 		out.Degraded = out.Degraded || p.Degraded

@@ -56,10 +56,10 @@ func TestGroupCommit(t *testing.T) {
 				if err := put(fmt.Sprintf("s%d", i), i)(x); err != nil {
 					return err
 				}
-				switch {
-				case i%5 == 1:
+				switch i % 5 {
+				case 1:
 					return errMine
-				case i%5 == 2:
+				case 2:
 					return put(fmt.Sprintf("s%d", i), i)(x) // not unique
 				default:
 					return nil

@@ -58,6 +58,7 @@ CREATE UNIQUE INDEX domain_holder ON domain (name) WHERE holder = 1;
 CREATE INDEX domain_held_by_other ON domain (name) WHERE held_by_other = 1;
 CREATE INDEX domain_due ON domain (lane, next_check_at);
 CREATE INDEX domain_status ON domain (status, deleted_at);
+CREATE INDEX domain_user_status ON domain (user_id, status, name);
 CREATE INDEX domain_degraded ON domain (degraded_at) WHERE degraded_at > 0;
 CREATE INDEX domain_held ON domain (id) WHERE held = 1;
 CREATE INDEX domain_deleted ON domain (deleted_at) WHERE deleted_at > 0;
