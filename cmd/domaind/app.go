@@ -67,7 +67,7 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	config := c.storeFlags.config()
 	config.Service, config.NewKey, config.Log = service, a.pool.Take, log
 	config.Schedule = store.Schedule{Unit: c.CheckMin, DemoteAfter: c.DemoteAfter, PendingFor: c.PendingFor}
-	if a.store, err = store.Open(ctx, config); err != nil {
+	if a.store, err = openStore(ctx, config); err != nil {
 		return nil, err
 	}
 	a.dns.config.Log = log
@@ -117,9 +117,7 @@ func (a *app) run(ctx context.Context) error {
 		a.log.Info("draining")
 		a.server.Drain()
 		err = shutdown(httpServer)
-		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
+		<-failed
 	}
 	a.monitor.Close()
 	stop()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/dnscheck/dkim"
 	"github.com/domaind/domaind/dnscheck/name"
 	"github.com/domaind/domaind/store"
 )
@@ -31,7 +32,10 @@ type checkCmd struct {
 }
 
 func (c checkCmd) Run(ctx context.Context, s streams) error {
-	if err := c.dnsFlags.validate(); err != nil {
+	if c.MX != "" {
+		c.MXHost = c.MX
+	}
+	if err := errors.Join(c.dnsFlags.validate(), c.expectFlags.validate()); err != nil {
 		return err
 	}
 	parsed, err := name.Parse(c.Name, name.Policy{AllowSpecialUse: true})
@@ -42,9 +46,6 @@ func (c checkCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if c.MX != "" {
-		c.MXHost = c.MX
-	}
 	dns, err := newDNS(c.dnsFlags, c.expectFlags, nil)
 	if err != nil {
 		return err
@@ -52,6 +53,9 @@ func (c checkCmd) Run(ctx context.Context, s streams) error {
 	defer dns.Close()
 	if !c.Direct {
 		dns.config.Direct = nil
+	}
+	if len(dns.config.MXHosts) == 0 {
+		dns.config.MXHosts = mxHosts(target)
 	}
 	report := dnscheck.NewChecker(dns.config).Check(ctx, target, dnscheck.Options{OnDemand: true})
 	if c.JSON {
@@ -65,44 +69,70 @@ func (c checkCmd) Run(ctx context.Context, s streams) error {
 	return answer(report)
 }
 
+// mxHosts returns the hosts that the target's domain must name.
+func mxHosts(t dnscheck.Target) (hosts []string) {
+	for _, x := range t.Records {
+		if x.Purpose == dnscheck.PurposeMX {
+			hosts = append(hosts, x.Value)
+		}
+	}
+	return hosts
+}
+
 // target says what to expect: what the database holds, or what the flags say.
 func (c checkCmd) target(ctx context.Context, domain string) (dnscheck.Target, error) {
 	if c.User != "" {
-		db, err := store.Open(ctx, c.storeFlags.config())
-		if err != nil {
-			return dnscheck.Target{}, err
-		}
-		defer db.Close()
-		target, err := db.Target(ctx, store.Tenant{UserID: c.User}, domain)
-		if errors.Is(err, store.ErrNotFound) {
-			return target, fmt.Errorf("user %s has no domain %s in %s", c.User, domain, c.Database)
-		}
-		return target, err
+		return c.stored(ctx, domain)
 	}
-	target := dnscheck.Target{Domain: domain}
-	if host := firstOf(c.MX, c.MXHost); host != "" {
-		h, err := name.Host(host)
-		if err != nil {
-			return target, fmt.Errorf("--mx: %w", err)
-		}
-		target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeMX, Name: domain, Value: h, Priority: c.MXPriority})
+	t := dnscheck.Target{Domain: domain}
+	add := func(p dnscheck.Purpose, name, value string) {
+		t.Records = append(t.Records, dnscheck.Expectation{ID: int64(len(t.Records) + 1), Purpose: p, Name: name, Value: value})
 	}
-	target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeSPF, Name: domain, Value: c.SPF})
+	host, err := c.host()
+	if err != nil {
+		return t, err
+	}
+	if host != "" {
+		add(dnscheck.PurposeMX, domain, host)
+		t.Records[0].Priority = c.MXPriority
+	}
+	add(dnscheck.PurposeSPF, domain, c.SPF)
 	if c.DKIM != "" {
-		selector, key, ok := strings.Cut(c.DKIM, "=")
-		if !ok || selector == "" || key == "" {
-			return target, errors.New("--dkim: give SELECTOR=KEY, where KEY is the record's p= value")
+		selector, record, err := dkimRecord(c.DKIM)
+		if err != nil {
+			return t, err
 		}
-		if !strings.Contains(key, "p=") {
-			key = "v=DKIM1; k=rsa; p=" + key
+		add(dnscheck.PurposeDKIM, selector+"._domainkey."+domain, record)
+	}
+	add(dnscheck.PurposeDMARC, "_dmarc."+domain, c.DMARC)
+	return t, nil
+}
+
+// stored returns what the database expects of the user's domain.
+func (c checkCmd) stored(ctx context.Context, domain string) (t dnscheck.Target, err error) {
+	err = c.storeFlags.useExisting(ctx, func(db *store.Store) error {
+		t, err = db.Target(ctx, store.Tenant{UserID: c.User}, domain)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("user %s has no domain %s in %s", c.User, domain, c.Database)
 		}
-		target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeDKIM, Name: strings.ToLower(selector) + "._domainkey." + domain, Value: key})
+		return err
+	})
+	return t, err
+}
+
+// dkimRecord reads SELECTOR=KEY, where KEY is a whole record or its p= value.
+func dkimRecord(flag string) (selector, record string, err error) {
+	selector, record, ok := strings.Cut(flag, "=")
+	if !ok || selector == "" || record == "" {
+		return "", "", errors.New("--dkim: give SELECTOR=KEY, where KEY is the record's p= value")
 	}
-	target.Records = append(target.Records, dnscheck.Expectation{Purpose: dnscheck.PurposeDMARC, Name: "_dmarc." + domain, Value: c.DMARC})
-	for i := range target.Records {
-		target.Records[i].ID = int64(i + 1)
+	if !strings.Contains(record, ";") && !strings.HasPrefix(record, "p=") {
+		record = "v=DKIM1; k=rsa; p=" + record
 	}
-	return target, nil
+	if _, err := dkim.Expect(record, nil); err != nil {
+		return "", "", fmt.Errorf("--dkim: %w", err)
+	}
+	return strings.ToLower(selector), record, nil
 }
 
 // answer turns a report into the command's answer: nil when all match, errNo

@@ -9,13 +9,16 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/dnscheck/dmarc"
 	"github.com/domaind/domaind/dnscheck/name"
+	"github.com/domaind/domaind/dnscheck/spf"
 )
 
 // The flags are grouped by what they are about, so that each command takes
@@ -49,30 +52,67 @@ type storeFlags struct {
 
 // logFlags say how the service logs.
 type logFlags struct {
-	LogFormat string `env:"DOMAIND_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json (default: text on a terminal, else json)."`
-	LogLevel  string `env:"DOMAIND_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Lowest level that is logged."`
+	LogFormat string `env:"DOMAIND_LOG_FORMAT" default:"auto" help:"text, json, or auto: text on a terminal, else json."`
+	LogLevel  string `env:"DOMAIND_LOG_LEVEL" default:"info" help:"Lowest level that is logged: debug, info, warn or error."`
 }
 
 // service returns what the flags say a domain must publish.
 func (f expectFlags) service() (dnscheck.Service, error) {
-	host, err := name.Host(f.MXHost)
+	host, err := f.host()
 	switch {
-	case f.MXHost == "":
-		return dnscheck.Service{}, errors.New("DOMAIND_MX_HOST (--mx-host) is required: the host that takes inbound mail")
 	case err != nil:
-		return dnscheck.Service{}, fmt.Errorf("DOMAIND_MX_HOST (--mx-host): %w", err)
+		return dnscheck.Service{}, err
+	case host == "":
+		return dnscheck.Service{}, errors.New("DOMAIND_MX_HOST (--mx-host) is required: the host that takes inbound mail")
+	}
+	if err := f.validate(); err != nil {
+		return dnscheck.Service{}, err
 	}
 	s := dnscheck.Service{MXHost: host, MXPriority: f.MXPriority, SPF: f.SPF, DMARC: f.DMARC, DMARCRequired: f.DMARCRequired}
 	return s, s.Validate()
 }
 
-// validate says what parsing alone cannot.
+// host returns the MX host in its canonical form, "" when there is none.
+func (f expectFlags) host() (string, error) {
+	if f.MXHost == "" {
+		return "", nil
+	}
+	host, err := name.Host(f.MXHost)
+	if err != nil {
+		return "", fmt.Errorf("DOMAIND_MX_HOST (--mx-host): %w", err)
+	}
+	return host, nil
+}
+
+// validate says what parsing alone cannot; the error names the variable.
+func (f expectFlags) validate() error {
+	if _, err := spf.Parse(f.SPF); err != nil {
+		return fmt.Errorf("DOMAIND_SPF (--spf): %w", err)
+	}
+	if _, err := dmarc.Parse(f.DMARC); err != nil {
+		return fmt.Errorf("DOMAIND_DMARC (--dmarc): %w", err)
+	}
+	return nil
+}
+
+// validate says what parsing alone cannot; the error names the variable.
 func (f dnsFlags) validate() error {
 	switch {
 	case f.CheckMin <= 0:
 		return errors.New("DOMAIND_CHECK_MIN (--check-min): must be above zero")
 	case f.Concurrency < 1 || f.Concurrency > 10_000:
 		return errors.New("DOMAIND_CHECK_CONCURRENCY (--check-concurrency): must be 1 to 10000")
+	}
+	return nil
+}
+
+// validate says what parsing alone cannot; the error names the variable.
+func (f logFlags) validate() error {
+	if !slices.Contains([]string{"auto", "text", "json"}, f.LogFormat) {
+		return fmt.Errorf("DOMAIND_LOG_FORMAT (--log-format): %q is not auto, text or json", f.LogFormat)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, f.LogLevel) {
+		return fmt.Errorf("DOMAIND_LOG_LEVEL (--log-level): %q is not debug, info, warn or error", f.LogLevel)
 	}
 	return nil
 }
@@ -84,7 +124,7 @@ func (f logFlags) logger() *slog.Logger { return slog.New(f.handler(os.Stderr)) 
 // standard error, where all of the log ends.
 func (f logFlags) handler(w io.Writer) slog.Handler {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(f.LogLevel)) // kong has checked it
+	_ = level.UnmarshalText([]byte(f.LogLevel)) // validate has checked it
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "text" || f.LogFormat == "auto" && term.IsTerminal(int(os.Stderr.Fd())) {
 		return slog.NewTextHandler(w, options)

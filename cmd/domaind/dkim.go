@@ -36,7 +36,7 @@ func (c dkimExportCmd) Run(ctx context.Context, s streams) error {
 	case !one && (c.Out == "" || c.Domain != ""):
 		return fmt.Errorf("--format %s exports all active keys: give --out DIR and no domain", c.Format)
 	}
-	return c.storeFlags.use(ctx, func(db *store.Store) error {
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
 		if one {
 			return c.exportOne(ctx, s, db)
 		}

@@ -22,9 +22,12 @@ type dnsStack struct {
 
 // newDNS wires clients, caches and vantages as the flags say. Close ends it.
 func newDNS(f dnsFlags, x expectFlags, onQuery func(rcode, transport string)) (*dnsStack, error) {
+	host, err := x.host()
+	if err != nil {
+		return nil, err
+	}
 	servers := []netip.AddrPort(f.DNSServers)
 	if len(servers) == 0 {
-		var err error
 		if servers, err = resolve.SystemServers(resolvConf); err != nil {
 			return nil, fmt.Errorf("DOMAIND_DNS_SERVERS (--dns-servers) is not set, and %w", err)
 		}
@@ -37,8 +40,8 @@ func newDNS(f dnsFlags, x expectFlags, onQuery func(rcode, transport string)) (*
 	cache := resolve.NewCache(client, resolve.CacheConfig{})
 	d.closers = append(d.closers, cache)
 	d.config = dnscheck.Config{Fresh: cache.Fresh(), Shared: cache.Shared(), SendingIPs: x.SendingIPs, Suffix: publicsuffix.PublicSuffix}
-	if x.MXHost != "" {
-		d.config.MXHosts = []string{x.MXHost}
+	if host != "" {
+		d.config.MXHosts = []string{host}
 	}
 	if f.DNSDirect {
 		direct := resolve.NewDirect(resolve.DirectConfig{Resolver: cache.Shared(), Allow: f.AllowPrivateDNS, OnQuery: onQuery})

@@ -9,13 +9,13 @@ import (
 
 // backupCmd writes a consistent, checked copy of the database.
 type backupCmd struct {
-	File string `arg:"" help:"File to write; it must not exist."`
+	File string `arg:"" help:"File to write; one of that name is replaced."`
 
 	storeFlags
 }
 
 func (c backupCmd) Run(ctx context.Context) error {
-	return c.storeFlags.use(ctx, func(db *store.Store) error { return db.Backup(ctx, c.File) })
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error { return db.Backup(ctx, c.File) })
 }
 
 // migrateCmd groups what an operator does with the schema.
@@ -24,24 +24,32 @@ type migrateCmd struct {
 	Status migrateStatusCmd `cmd:"" help:"Show which migrations are applied."`
 }
 
-type migrateUpCmd struct{ storeFlags }
+// schemaFlags say which schema is meant.
+type schemaFlags struct {
+	Database string `env:"DOMAIND_DATABASE" default:"domaind.db" help:"SQLite file."`
+}
+
+func (f schemaFlags) wrap(err error) error {
+	return fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", f.Database, err)
+}
+
+type migrateUpCmd struct{ schemaFlags }
 
 func (c migrateUpCmd) Run(ctx context.Context, s streams) error {
-	if err := c.storeFlags.use(ctx, func(*store.Store) error { return nil }); err != nil {
-		return err
+	v, err := store.Migrate(ctx, c.Database)
+	if err != nil {
+		return c.wrap(err)
 	}
-	_, err := fmt.Fprintln(s.out, "the schema is up to date")
+	_, err = fmt.Fprintf(s.out, "database schema was %d, is %d\n", v.Database, v.Program)
 	return err
 }
 
-type migrateStatusCmd struct {
-	Database string `env:"DOMAIND_DATABASE" default:"domaind.db" help:"SQLite file."`
-}
+type migrateStatusCmd struct{ schemaFlags }
 
 func (c migrateStatusCmd) Run(ctx context.Context, s streams) error {
 	v, err := store.Schema(ctx, c.Database)
 	if err != nil {
-		return err
+		return c.wrap(err)
 	}
 	if _, err := fmt.Fprintf(s.out, "database schema %d, program schema %d\n", v.Database, v.Program); err != nil {
 		return err

@@ -16,6 +16,7 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the keys, never their secrets."`
 	Revoke keyRevokeCmd `cmd:"" help:"Revoke a key at once."`
 	Roll   keyRollCmd   `cmd:"" help:"Replace a key; the old one works for the grace time."`
+	Rekey  keyRekeyCmd  `cmd:"" help:"Seal all secrets under a new master key; run it again if it was interrupted."`
 }
 
 type keyCreateCmd struct {
@@ -49,7 +50,7 @@ func (c keyCreateCmd) Run(ctx context.Context, s streams) error {
 type keyListCmd struct{ storeFlags }
 
 func (c keyListCmd) Run(ctx context.Context, s streams) error {
-	return c.storeFlags.use(ctx, func(db *store.Store) error {
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
 		keys, err := db.Keys(ctx)
 		if err != nil {
 			return err
@@ -71,7 +72,7 @@ type keyRevokeCmd struct {
 }
 
 func (c keyRevokeCmd) Run(ctx context.Context) error {
-	return c.storeFlags.use(ctx, func(db *store.Store) error {
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
 		return noSuchKey(db.RevokeKey(ctx, c.Key))
 	})
 }
@@ -87,12 +88,25 @@ func (c keyRollCmd) Run(ctx context.Context, s streams) error {
 	if c.Grace < 0 {
 		return errors.New("--grace: must not be negative")
 	}
-	return c.storeFlags.use(ctx, func(db *store.Store) error {
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
 		_, secret, err := db.RollKey(ctx, c.ID, c.Grace)
 		if err != nil {
 			return noSuchKey(err)
 		}
 		_, err = fmt.Fprintln(s.out, secret)
+		return err
+	})
+}
+
+type keyRekeyCmd struct{ storeFlags }
+
+func (c keyRekeyCmd) Run(ctx context.Context, s streams) error {
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
+		n, err := db.Rekey(ctx, nil)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(s.out, "sealed %d secrets under the new master key\n", n)
 		return err
 	})
 }

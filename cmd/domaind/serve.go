@@ -51,7 +51,7 @@ func (c serveCmd) validate() error {
 	if err := listenAddr("DOMAIND_LISTEN (--listen)", c.Listen); err != nil {
 		return err
 	}
-	if err := c.dnsFlags.validate(); err != nil {
+	if err := errors.Join(c.logFlags.validate(), c.dnsFlags.validate()); err != nil {
 		return err
 	}
 	if c.PublicURL != "" {
