@@ -75,7 +75,7 @@ func (s *Server) GetDomain(ctx context.Context, r api.GetDomainRequestObject) (a
 	if err != nil {
 		return nil, err
 	}
-	return api.GetDomain200JSONResponse(s.toDetails(d)), nil
+	return infoAnswer(s.toDetails(d)), nil
 }
 
 // target reads what most calls begin with: whose domain, and which.

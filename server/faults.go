@@ -1,12 +1,10 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
 // valueCodes has the code for a refused value of a member or parameter that
@@ -24,35 +22,14 @@ var valueCodes = map[string]string{
 	"if-match":         "invalid-entity-tag",
 }
 
-// faults says in our own words what the schema validator found. Its texts and
-// the values stay inside.
-func faults(prefix string, err error) []fieldError {
-	var all []fieldError
-	for _, e := range flatten(err) {
-		se, isSchema := errors.AsType[*openapi3.SchemaError](e)
-		switch {
-		case isSchema:
-			all = append(all, schemaFault(prefix, se))
-		case errors.Is(e, openapi3filter.ErrInvalidRequired):
-			all = append(all, fieldError{prefix, "missing", "this is required"})
-		case errors.Is(e, openapi3filter.ErrInvalidEmptyValue):
-			all = append(all, fieldError{prefix, "empty", "this must not be empty"})
-		default:
-			all = append(all, fieldError{prefix, "wrong-type", "the value is not of the documented type"})
-		}
+// schemaFault says in our own words what the schema validator found in a body.
+// Its texts and the values stay inside.
+func schemaFault(e *openapi3.SchemaError) *fieldError {
+	f, last := &fieldError{}, ""
+	for _, token := range e.JSONPointer() {
+		f.Pointer += "/" + pointerToken(token)
+		last = token
 	}
-	return all
-}
-
-func schemaFault(prefix string, e *openapi3.SchemaError) fieldError {
-	pointer, last := prefix, prefix[strings.LastIndexByte(prefix, '/')+1:]
-	if path := e.JSONPointer(); len(path) > 0 {
-		last = path[len(path)-1]
-		for _, token := range path {
-			pointer += "/" + pointerToken(token)
-		}
-	}
-	f := fieldError{Pointer: pointer}
 	switch e.SchemaField {
 	case "required":
 		f.Code, f.Detail = "missing", "this member is required"
@@ -61,7 +38,7 @@ func schemaFault(prefix string, e *openapi3.SchemaError) fieldError {
 	case "type", "nullable":
 		f.Code, f.Detail = "wrong-type", "the value is not of the documented type"
 	default:
-		f.Code, f.Detail = valueFault(e)
+		f.Code, f.Detail = valueFault(e.SchemaField, e.Schema)
 		if code, ok := valueCodes[last]; ok {
 			f.Code = code
 		}
@@ -70,9 +47,8 @@ func schemaFault(prefix string, e *openapi3.SchemaError) fieldError {
 }
 
 // valueFault says which bound of the schema a value breaks.
-func valueFault(e *openapi3.SchemaError) (code, detail string) {
-	s := e.Schema
-	switch e.SchemaField {
+func valueFault(keyword string, s *openapi3.Schema) (code, detail string) {
+	switch keyword {
 	case "enum":
 		return "not-listed", "the value is one of " + strings.Trim(fmt.Sprint(s.Enum), "[]")
 	case "minLength":

@@ -24,6 +24,7 @@ const maxBuckets = 50_000
 // limits holds the rate limits; a nil set lifts its limit.
 type limits struct {
 	requests, verifies, badKeys *buckets
+	policy                      []string // the header that describes requests
 }
 
 func newLimits(perMinute int, now func() time.Time) *limits {
@@ -31,6 +32,7 @@ func newLimits(perMinute int, now func() time.Time) *limits {
 		return &limits{}
 	}
 	return &limits{
+		policy:   []string{fmt.Sprintf(`"requests";q=%d;w=60`, perMinute)},
 		requests: newBuckets(perMinute, time.Minute, now),
 		verifies: newBuckets(verifyPerHour, time.Hour, now),
 		badKeys:  newBuckets(badKeysPerMinute, time.Minute, now),
@@ -44,8 +46,8 @@ func (l *limits) request(keyID string, h http.Header) error {
 		return nil
 	}
 	left, wait := l.requests.take(keyID)
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"requests";q=%d;w=%d`, l.requests.quota, int(l.requests.window.Seconds())))
-	h.Set("RateLimit", fmt.Sprintf(`"requests";r=%d;t=%d`, left, l.requests.refill(left)))
+	h["Ratelimit-Policy"] = l.policy
+	h["Ratelimit"] = []string{`"requests";r=` + strconv.Itoa(left) + ";t=" + strconv.Itoa(l.requests.refill(left))}
 	return tooMany(wait)
 }
 

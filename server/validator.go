@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,6 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
 	"github.com/labstack/echo/v4"
 
 	"github.com/domaind/domaind/gen/api"
@@ -32,8 +31,8 @@ func (s *Server) operations() (map[string][]echo.MiddlewareFunc, error) {
 		return nil, fmt.Errorf("load the embedded openapi.yaml: %w", err)
 	}
 	all := map[string][]echo.MiddlewareFunc{}
-	for path, item := range doc.Paths.Map() {
-		for method, op := range item.Operations() {
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
 			if op.Security != nil && len(*op.Security) == 0 {
 				continue // no key, and nothing to get wrong
 			}
@@ -42,8 +41,11 @@ func (s *Server) operations() (map[string][]echo.MiddlewareFunc, error) {
 			if rank[scope] == 0 {
 				return nil, fmt.Errorf("openapi.yaml: %s has no %s", op.OperationID, scopeExtension)
 			}
-			route := &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op}
-			all[op.OperationID] = []echo.MiddlewareFunc{s.authenticate(scope), newShape(route).validate}
+			shape, err := newShape(op)
+			if err != nil {
+				return nil, err
+			}
+			all[op.OperationID] = []echo.MiddlewareFunc{s.authenticate(scope), shape.validate}
 		}
 	}
 	return all, nil
@@ -51,119 +53,93 @@ func (s *Server) operations() (map[string][]echo.MiddlewareFunc, error) {
 
 // shape is what a call of one operation must look like.
 type shape struct {
-	route   *routers.Route
-	query   []string // the names of its query parameters
-	headers []string // the names of its header parameters
-	options *openapi3filter.Options
+	params []param
+	query  []string // the names of its query parameters
+	body   *openapi3.Schema
 }
 
-func newShape(route *routers.Route) *shape {
-	sh := &shape{route: route, options: &openapi3filter.Options{
-		MultiError:          true,
-		SkipSettingDefaults: true,
-		KeepValidatedValue:  true,
-		AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc, // done before
-	}}
-	for _, p := range route.Operation.Parameters {
-		switch p.Value.In {
-		case openapi3.ParameterInQuery:
-			sh.query = append(sh.query, p.Value.Name)
-		case openapi3.ParameterInHeader:
-			sh.headers = append(sh.headers, p.Value.Name)
+func newShape(op *openapi3.Operation) (*shape, error) {
+	sh := &shape{}
+	for _, ref := range op.Parameters {
+		p, err := newParam(ref.Value)
+		if err != nil {
+			return nil, err
+		}
+		sh.params = append(sh.params, p)
+		if p.in == openapi3.ParameterInQuery {
+			sh.query = append(sh.query, p.name)
 		}
 	}
-	return sh
+	if op.RequestBody != nil {
+		media := op.RequestBody.Value.Content[echo.MIMEApplicationJSON]
+		if media == nil || media.Schema == nil {
+			return nil, fmt.Errorf("openapi.yaml: %s has a body that nobody checks", op.OperationID)
+		}
+		sh.body = media.Schema.Value
+	}
+	return sh, nil
 }
 
 // validate lets through what has the shape; the handler's own rules follow.
 func (sh *shape) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		path, err := sh.parameters(c)
-		if err != nil {
+		if err := sh.parameters(c); err != nil {
 			return err
 		}
-		if sh.route.Operation.RequestBody != nil {
-			if err := readBody(c); err != nil {
+		if sh.body != nil {
+			if err := sh.readBody(c); err != nil {
 				return err
 			}
-		}
-		r := c.Request()
-		err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
-			Request:     r,
-			PathParams:  path,
-			QueryParams: c.QueryParams(),
-			Route:       sh.route,
-			Options:     sh.options,
-		})
-		if err != nil {
-			return shapeProblem(err)
-		}
-		if err := checkIDs(c.QueryParams(), r.Body); err != nil {
-			return err
 		}
 		return next(c)
 	}
 }
 
-// parameters checks what the schema validator lets pass: unknown and repeated
-// parameters, and text that is none. It returns the path parameters, decoded.
-func (sh *shape) parameters(c echo.Context) (map[string]string, error) {
+// parameters checks the path, the query and the header parameters.
+func (sh *shape) parameters(c echo.Context) error {
 	r := c.Request()
-	if faults := checkQuery(r.URL.RawQuery, sh.query); faults != nil {
-		return nil, badParameter(faults...)
+	faults := checkQuery(r.URL.RawQuery, sh.query)
+	if faults != nil {
+		return badParameter(faults...)
 	}
-	for _, h := range sh.headers {
-		if len(r.Header.Values(h)) > 1 {
-			return nil, badParameter(fieldError{"/header/" + strings.ToLower(h), "repeated-header", "this header field stands once"})
-		}
-	}
-	if values, ok := c.QueryParams()["limit"]; ok {
-		if _, fault := parseLimit(values[0]); fault != nil {
-			return nil, badParameter(*fault)
-		}
-	}
-	path := map[string]string{}
-	for _, name := range c.ParamNames() {
-		value, err := c.Param(name), error(nil)
-		if r.URL.RawPath != "" { // the router matched the path as it was sent
-			value, err = url.PathUnescape(value)
-		}
-		fault := checkPathValue(name, value)
-		if err != nil {
-			fault = checkPathValue(name, "")
+	for i := range sh.params {
+		p := &sh.params[i]
+		fault := p.fault(p.sent(c))
+		if fault == nil && p.in == openapi3.ParameterInPath {
+			fault = checkPathValue(p.name, p.sent(c)[0])
 		}
 		if fault != nil {
-			return nil, badParameter(*fault)
+			faults = append(faults, *fault)
 		}
-		path[name] = value
 	}
-	return path, nil
-}
-
-// checkIDs holds the two ids, which are in most calls, against their rule; the
-// schema has only the part of it that a pattern can say.
-func checkIDs(query url.Values, body io.ReadCloser) error {
-	members := map[string]any{}
-	if b, ok := body.(interface{ ValidatedValue() any }); ok {
-		members, _ = b.ValidatedValue().(map[string]any)
-	}
-	for _, name := range []string{"user_id", "organization_id"} {
-		if v, ok := query[name]; ok {
-			if fault := validID("/query/"+name, v[0]); fault != nil {
-				return badParameter(*fault)
-			}
-		}
-		if v, ok := members[name].(string); ok {
-			if err := refusal(validID("/"+name, v)); err != nil {
-				return err
-			}
-		}
+	if faults != nil {
+		return badParameter(faults...)
 	}
 	return nil
 }
 
-// readBody reads a JSON body in full and leaves it to be read again.
-func readBody(c echo.Context) error {
+// sent gives what was sent for the parameter, decoded.
+func (p *param) sent(c echo.Context) []string {
+	switch p.in {
+	case openapi3.ParameterInQuery:
+		return c.QueryParams()[p.name]
+	case openapi3.ParameterInHeader:
+		return c.Request().Header.Values(p.name)
+	}
+	value := c.Param(p.name)
+	if c.Request().URL.RawPath != "" { // the router matched the path as it was sent
+		decoded, err := url.PathUnescape(value)
+		if err != nil {
+			decoded = "" // net/http has refused it before
+		}
+		value = decoded
+	}
+	return []string{value}
+}
+
+// readBody reads a JSON body in full, checks it, and leaves the value to the
+// strict handler, which binds it without a second decoding.
+func (sh *shape) readBody(c echo.Context) error {
 	r := c.Request()
 	if r.ContentLength > maxBody {
 		return tooLarge(c)
@@ -187,10 +163,63 @@ func readBody(c echo.Context) error {
 		}
 		return newProblem(code, toFieldError(fault.fieldError))
 	}
-	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON) // as the document spells it
+	value, err := sh.decode(body)
+	if err != nil {
+		return err
+	}
+	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON) // whatever its case was
+	r.Body = validatedBody{bytes.NewReader(body), value}
 	r.ContentLength = int64(len(body))
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
+}
+
+// validatedBody is a body that was decoded and checked; the generated code asks
+// for the value, and reads the octets again only where that does not fit.
+type validatedBody struct {
+	*bytes.Reader
+	value any
+}
+
+// ValidatedValue returns what was checked.
+func (b validatedBody) ValidatedValue() any { return b.value }
+
+// Close does nothing: the body was read.
+func (validatedBody) Close() error { return nil }
+
+// decode reads a body that preparse has passed and holds it against the schema.
+func (sh *shape) decode(body []byte) (any, error) {
+	var value any
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		return nil, fmt.Errorf("decode a body that was parsed before: %w", err)
+	}
+	err := sh.body.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest())
+	if err == nil {
+		return value, checkIDs(value)
+	}
+	var faults []*fieldError
+	for _, e := range flatten(err) {
+		se, ok := errors.AsType[*openapi3.SchemaError](e)
+		if !ok {
+			return nil, fmt.Errorf("validate body: %w", err)
+		}
+		faults = append(faults, schemaFault(se))
+	}
+	return nil, refusal(faults...)
+}
+
+// checkIDs holds the two ids against their rule; the schema has only the part
+// of it that a pattern can say.
+func checkIDs(value any) error {
+	members, _ := value.(map[string]any)
+	var faults []*fieldError
+	for _, name := range []string{"user_id", "organization_id"} {
+		if id, ok := members[name].(string); ok {
+			faults = append(faults, validID("/"+name, id))
+		}
+	}
+	return refusal(faults...)
 }
 
 // checkMediaType wants JSON in UTF-8 without a content coding.
@@ -222,32 +251,6 @@ func tooLarge(c echo.Context) error {
 		_, _ = io.CopyN(io.Discard, c.Request().Body, rest) // whatever it brings
 	}
 	return newProblem(codeContentTooLarge)
-}
-
-// shapeProblem turns the schema validator's findings into one problem: 400 when
-// a parameter is wrong, else 422 for what is wrong in the body.
-func shapeProblem(err error) error {
-	var inParameters, inBody []fieldError
-	for _, e := range flatten(err) {
-		re, ok := errors.AsType[*openapi3filter.RequestError](e)
-		switch {
-		case !ok:
-			return fmt.Errorf("validate request: %w", err)
-		case re.Parameter != nil:
-			prefix := "/" + re.Parameter.In + "/" + strings.ToLower(re.Parameter.Name)
-			inParameters = append(inParameters, faults(prefix, re.Err)...)
-		default:
-			inBody = append(inBody, faults("", re.Err)...)
-		}
-	}
-	if len(inParameters) > 0 {
-		return badParameter(inParameters...)
-	}
-	entries := each(inBody, func(f fieldError) *fieldError { return &f })
-	if err := refusal(entries...); err != nil {
-		return err
-	}
-	return fmt.Errorf("validate request: %w", err)
 }
 
 // flatten takes the lists of errors apart.
