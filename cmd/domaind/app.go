@@ -117,7 +117,9 @@ func (a *app) run(ctx context.Context) error {
 		a.log.Info("draining")
 		a.server.Drain()
 		err = shutdown(httpServer)
-		<-failed
+		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 	}
 	a.monitor.Close()
 	stop()
