@@ -66,7 +66,9 @@ func page(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the page: %w", err)
 	}
-	c.Response().Header().Set(echo.HeaderContentSecurityPolicy, docsPolicy)
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentSecurityPolicy, docsPolicy)
+	h.Set(echo.HeaderReferrerPolicy, "no-referrer")
 	return c.HTMLBlob(http.StatusOK, index)
 }
 

@@ -40,14 +40,17 @@ func newLimits(perMinute int, now func() time.Time) *limits {
 }
 
 // request takes one request of a key, and says in the answer's header what is
-// left (draft-ietf-httpapi-ratelimit-headers).
+// left, and to whom there is nothing left what the policy is
+// (draft-ietf-httpapi-ratelimit-headers).
 func (l *limits) request(keyID string, h http.Header) error {
 	if l.requests == nil {
 		return nil
 	}
 	left, wait := l.requests.take(keyID)
-	h["Ratelimit-Policy"] = l.policy
 	h["Ratelimit"] = []string{`"requests";r=` + strconv.Itoa(left) + ";t=" + strconv.Itoa(l.requests.refill(left))}
+	if wait > 0 {
+		h["Ratelimit-Policy"] = l.policy
+	}
 	return tooMany(wait)
 }
 

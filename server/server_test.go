@@ -46,7 +46,7 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	for _, path := range []string{"/livez", "/nosuch", "/v2/domains?user_id=u1", "/v2/domains?x=1", "/docs", "/metrics"} {
 		resp, body := h.do(http.MethodGet, path, "")
 		id := resp.Header.Get("X-Request-Id")
-		for header, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"} {
+		for header, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"} {
 			if got := resp.Header.Get(header); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, header, got, want)
 			}
