@@ -26,6 +26,11 @@ type question struct {
 	qtype resolve.Type
 }
 
+// fail is the error of a question that nobody asked.
+func (q question) fail(why string, cause error) error {
+	return &resolve.Error{Code: resolve.CodeTimeout, Name: q.name, Type: q.qtype, Detail: why, Err: cause}
+}
+
 // reply is the answer to one question; done is closed when it is there.
 type reply struct {
 	done   chan struct{}
@@ -80,9 +85,13 @@ func (r router) Lookup(ctx context.Context, name string, qtype resolve.Type) (re
 	return r.outside.Lookup(ctx, name, qtype)
 }
 
-// ask answers q, from what this look already knows where it can. The answer
-// is shared: it must not be changed.
+// ask answers q, from what this look already knows where it can, but nothing
+// once ctx has ended: a judge that needs no new answers must come to its end
+// too. The answer is shared: it must not be changed.
 func (l *look) ask(ctx context.Context, q question, probe bool) (resolve.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return resolve.Answer{}, q.fail("No time is left for this check.", err)
+	}
 	r, mine := l.reply(q, probe)
 	if mine {
 		// A panic below must neither leave the others waiting nor look like a no.
@@ -105,10 +114,7 @@ func (l *look) reply(q question, probe bool) (*reply, bool) {
 	}
 	if probe && l.budget.Queries() >= l.soft {
 		r := settled(resolve.Answer{})
-		r.err = &resolve.Error{
-			Code: resolve.CodeTimeout, Name: q.name, Type: q.qtype,
-			Detail: "This check has asked enough questions.",
-		}
+		r.err = q.fail("This check has asked enough questions.", nil)
 		return r, false // and not kept: it may yet be asked as more than a probe
 	}
 	if l.gone != nil && l.covers(q.name) {
@@ -122,9 +128,10 @@ func (l *look) reply(q question, probe bool) (*reply, bool) {
 	return r, true
 }
 
-// with returns a look that sees the same DNS but for one answer.
+// with returns a look that sees the same DNS but for one answer, and asks on
+// the same budget.
 func (l *look) with(q question, a resolve.Answer) *look {
-	fork := newLook(l.domain, l.inside, l.outside)
+	fork := &look{domain: l.domain, inside: l.inside, outside: l.outside, soft: l.soft, budget: l.budget}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fork.replies = maps.Clone(l.replies)

@@ -63,6 +63,8 @@ type spfJudge struct {
 	// lost are the words of the customer's records that the suggestion had to
 	// leave out.
 	lost []string
+	// blamed counts the nested records in which blame was looked for.
+	blamed int
 }
 
 func newSPFJudge(e *env, x Expectation, answer resolve.Answer) *spfJudge {

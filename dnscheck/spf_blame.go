@@ -144,8 +144,12 @@ func (j *spfJudge) inForce(ctx context.Context, q spf.Query, rest spf.Record) bo
 	return out.Result == spf.ResultPass && !leaf.Everyone()
 }
 
-// maxNested bounds how deep blame is looked for in a customer's includes.
-const maxNested = 3
+// How deep blame is looked for in a customer's includes, and in how many
+// records: a tree of includes can be made to have a thousand of them.
+const (
+	maxNested = 3
+	maxBlamed = 20
+)
 
 // inside looks for the blame in the records that this one includes: there too
 // our term may stand behind all or with the wrong qualifier. Where it is in
@@ -168,6 +172,9 @@ func (j *spfJudge) inside(ctx context.Context, c cause, record spf.Record, path 
 		nested, why := spf.Lookup(ctx, j.e.resolver, name)
 		if why != nil || !j.mentions(name, nested) {
 			continue
+		}
+		if j.blamed++; j.blamed > maxBlamed {
+			break
 		}
 		q := c.query
 		q.Domain = name

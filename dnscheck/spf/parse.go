@@ -37,8 +37,8 @@ func Parse(text string) (Record, error) {
 			at++
 			continue
 		}
-		end := at + strings.IndexByte(text[at:]+" ", ' ')
-		t, err := parseTerm(text[at:end], at+1)
+		word, _, _ := strings.Cut(text[at:], " ")
+		t, err := parseTerm(word, at+1)
 		if err != nil {
 			return Record{}, err
 		}
@@ -49,7 +49,7 @@ func Parse(text string) (Record, error) {
 			seen[t.Kind] = true
 		}
 		r.Terms = append(r.Terms, t)
-		at = end
+		at += len(word)
 	}
 	return r, nil
 }
