@@ -11,6 +11,10 @@ import (
 
 const acePrefix = "xn--"
 
+// lookup is idna.Lookup without its rule on hyphens, which counts octets where
+// RFC 5891 section 5.4 counts characters; checkHyphens has that rule.
+var lookup = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false))
+
 // parseLabel reads one label and returns it as A-label and as U-label; for an
 // ASCII label both are the lower-case label.
 func parseLabel(s string) (a, u string, err *Error) {
@@ -60,12 +64,13 @@ func checkLDH(a string) *Error {
 }
 
 // checkHyphens refuses hyphens at the ends and in third and fourth place, on
-// an A-label's prefix too: RFC 5891 section 5.4. It is for labels without it.
+// an A-label's prefix too: RFC 5891 section 5.4. It is for labels without it,
+// and counts characters.
 func checkHyphens(label string) *Error {
 	if strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
 		return refuse(CodeInvalidDomain, "a label begins or ends with a hyphen")
 	}
-	if len(label) >= 4 && label[2:4] == "--" {
+	if r := []rune(label); len(r) >= 4 && r[2] == '-' && r[3] == '-' {
 		return refuse(CodeInvalidDomain, "a label has hyphens in third and fourth place (RFC 5891)")
 	}
 	return nil
@@ -182,7 +187,7 @@ func mapped(r rune) bool {
 // joiner contexts of RFC 5892 appendix A, leading combining marks, and the
 // Bidi rule of RFC 5893 on the whole name.
 func checkIDN(u, ascii string) *Error {
-	back, err := idna.Lookup.ToASCII(u)
+	back, err := lookup.ToASCII(u)
 	if err != nil || back != ascii {
 		return refuse(CodeIDNDisallowed, "IDNA2008 does not allow this name: a joiner, a combining mark or the direction of its letters is out of place")
 	}

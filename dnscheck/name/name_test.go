@@ -53,6 +53,7 @@ func TestParseAccepts(t *testing.T) {
 		{in: "BU\u0308CHER.DE.", ascii: "xn--bcher-kva.de", unicode: "bücher.de"},
 		{in: "xn--bcher-kva.de", unicode: "bücher.de"},
 		{in: "XN--BCHER-KVA.DE", ascii: "xn--bcher-kva.de", unicode: "bücher.de"},
+		{in: "é--x.de", ascii: "xn----x-9la.de", unicode: "é--x.de"}, // octets three and four
 		{in: "faß.de", ascii: "xn--fa-hia.de", unicode: "faß.de"},
 		{in: "FAẞ.de", ascii: "xn--fa-hia.de", unicode: "faß.de"},
 		{in: "σας.gr", ascii: "xn--mxa8ab.gr", unicode: "σας.gr"},
@@ -99,7 +100,7 @@ func TestParseRefuses(t *testing.T) {
 			"a.-b.com", "ab--cd.com", "ab--.com", "---.com", "example.com,evil.com", "{{7*7}}.com", "${jndi:ldap://x}.com", "<script>alert(1)</script>.com", `a\\b.com`, "..\\..", "../../etc", "/etc/passwd", "a b*.com", "a b_c.com", "a\rb.com/x", "[::1", "?x",
 			"example%2ecom", "%", "%_.com", "exa'mple.com", "a;b.com", "<b>.com", "a\xff.com", "\xc0\x80.com",
 			"a\xed\xa0\x80.com", "example.123", "example.0x1f", "example.0x", "customer.com.1", "a.b.1.2.3.4",
-			"ü .com", "ü-.com", "-ü.com", "ab--ü.com", "ü!.com", "exa\"mple.com", "(a).com", "a+b.com", "a=b.com",
+			"ü .com", "ü-.com", "-ü.com", "ab--ü.com", "bü--cher.com", "üü--.com", "ü!.com", "exa\"mple.com", "(a).com", "a+b.com", "a=b.com",
 		}},
 		{CodeSingleLabel, []string{"com", "localhost", "customer", "customer.", "bücher", "xn--bcher-kva"}},
 		{CodePublicSuffix, []string{"co.uk", "COM.AU.", "公司.cn", "xn--55qx5d.cn", "github.io", "foo.ck", "s3.amazonaws.com", "blogspot.com", "c.kobe.jp"}},
@@ -136,7 +137,7 @@ func TestParseRefuses(t *testing.T) {
 		}},
 		{CodeInvalidPunycode, []string{
 			"xn--.com", "xn---.com", "xn--example-.com", "xn--example.com-.com", "XN--.com", "a.xn--", "xn--\u00fc.com",
-			"xn--a-.com", "xn--99999999.com", "xn--xn---epa.com", "xn--mgba3a4f16a-.com", "xn--zzzzzzzzzzzz.com", "xn--0.com",
+			"xn--a-.com", "xn--99999999.com", "xn--xn---epa.com", "xn--mgba3a4f16a-.com", "xn--zzzzzzzzzzzz.com", "xn--b--cher-n2a.com", "xn--0.com",
 		}},
 		{CodeMixedScript, []string{
 			"gοogle.com", "gоogle.com", "pаypal.com", "аpple.com", "αa.gr", "xn--pypal-4ve.com", "аα.com", "a\u0585.com", "ok.gоogle.com",
