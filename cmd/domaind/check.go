@@ -170,7 +170,7 @@ func printReport(w io.Writer, target dnscheck.Target, report dnscheck.Report) er
 	}
 	for _, r := range report.Results {
 		for _, line := range advice(r) {
-			if _, err := fmt.Fprintf(w, "%s: %s\n", strings.ToUpper(string(r.Purpose)), line); err != nil {
+			if _, err := fmt.Fprintf(w, "%s%s\n", strings.ToUpper(string(r.Purpose)), line); err != nil {
 				return err
 			}
 		}
@@ -185,17 +185,19 @@ func verdictText(r dnscheck.Result) string {
 	return string(r.Verdict) + " (" + r.Code + ")"
 }
 
+// advice returns what follows the record's name on each line below the table.
 func advice(r dnscheck.Result) (lines []string) {
-	for _, s := range []string{r.Detail, r.Hint} {
-		if s != "" {
-			lines = append(lines, s)
-		}
+	if r.Detail != "" {
+		lines = append(lines, ": "+r.Detail)
 	}
-	if r.Suggested != "" && r.Verdict != dnscheck.VerdictMatch {
-		lines = append(lines, "Suggested: "+r.Suggested)
+	if r.Hint != "" {
+		lines = append(lines, " hint: "+r.Hint)
+	}
+	if r.Verdict != dnscheck.VerdictMatch && !strings.Contains(r.Hint, r.Suggested) {
+		lines = append(lines, " suggested: "+r.Suggested)
 	}
 	for _, w := range r.Warnings {
-		lines = append(lines, "Warning "+w.Code+": "+w.Detail)
+		lines = append(lines, " warning "+w.Code+": "+w.Detail)
 	}
 	return lines
 }

@@ -15,7 +15,12 @@ type backupCmd struct {
 }
 
 func (c backupCmd) Run(ctx context.Context) error {
-	return c.storeFlags.useExisting(ctx, func(db *store.Store) error { return db.Backup(ctx, c.File) })
+	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
+		if err := db.Backup(ctx, c.File); err != nil {
+			return fmt.Errorf("back up to %s: %w", c.File, err)
+		}
+		return nil
+	})
 }
 
 // migrateCmd groups what an operator does with the schema.
