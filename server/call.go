@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
 
 	"github.com/domaind/domaind/store"
 )
@@ -21,6 +23,23 @@ type callKey struct{}
 func withCall(ctx context.Context) (context.Context, *call) {
 	c := &call{id: newRequestID()}
 	return context.WithValue(ctx, callKey{}, c), c
+}
+
+// carryOut lets a change that was asked for outlive its connection. net/http
+// takes a client that closes its sending side after the body for one that went
+// away, though it still waits for the answer (RFC 9112 section 9.6). Reads need
+// no such care: the store does not cancel them.
+func carryOut(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if r.Method == http.MethodGet {
+			return next(c)
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), handleTimeout)
+		defer cancel()
+		c.SetRequest(r.WithContext(ctx))
+		return next(c)
+	}
 }
 
 // callFrom returns the request's call; an empty one outside of a request.

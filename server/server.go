@@ -38,6 +38,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
+	handleTimeout     = 25 * time.Second
 	idleTimeout       = 60 * time.Second
 )
 
@@ -150,7 +151,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.writeProblem
-	e.Use(s.observe, limitHeaders)
+	e.Use(s.observe, limitHeaders, carryOut)
 	operations, err := s.operations()
 	if err != nil {
 		return nil, err
