@@ -61,20 +61,21 @@ func (s *Server) fromRoute(b api.PutRouteRequest, ifMatch *string) (store.PutRou
 	return p, nil
 }
 
-// fromIfMatch reads one entity tag (RFC 9110 section 13.1.1). "*" asks only
-// that the route exists, which every domain's does. A tag that is not one of
-// ours, or is weak, matches no version.
-func fromIfMatch(tag *string) int64 {
-	const noVersion = -1
-	if tag == nil || *tag == "*" {
-		return 0
+// fromIfMatch reads a list of entity tags (RFC 9110 section 13.1.1). "*" asks
+// only that the route exists, which every domain's does. A tag that is not one
+// of ours, or is weak, matches no version.
+func fromIfMatch(tags *string) []int64 {
+	if tags == nil || *tags == "*" {
+		return nil
 	}
-	quoted, ok := strings.CutPrefix(*tag, `"`)
-	v, err := strconv.ParseInt(strings.TrimSuffix(quoted, `"`), 10, 64)
-	if !ok || err != nil || etag(v) != *tag || v == 0 {
-		return noVersion
+	versions := []int64{}
+	for tag := range strings.SplitSeq(*tags, ",") {
+		tag = strings.Trim(tag, " \t")
+		if v, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64); err == nil && etag(v) == tag {
+			versions = append(versions, v)
+		}
 	}
-	return v
+	return versions
 }
 
 // etag names a version of a route.

@@ -132,7 +132,7 @@ func TestRoute(t *testing.T) {
 	if first.WebhookSecret == nil || !first.HasWebhookSecret || resp.Header.Get("ETag") != first.Etag {
 		t.Errorf("a webhook without a secret: %+v, ETag %s", first, resp.Header.Get("ETag"))
 	}
-	_, second, _ := put(`{"user_id":"u1",`+webhook+`}`, "If-Match", first.Etag)
+	_, second, _ := put(`{"user_id":"u1",`+webhook+`}`, "If-Match", `W/"x", `+first.Etag)
 	if second.WebhookSecret != nil || !second.HasWebhookSecret {
 		t.Errorf("the secret is shown twice, or lost: %+v", second)
 	}

@@ -228,11 +228,11 @@ func TestRoute(t *testing.T) {
 	if got := put(PutRoute{Mode: ForwardModeStore, Secret: &none}); secret() != "" || got.Route.HasWebhookSecret {
 		t.Errorf("cleared: %+v", got.Route)
 	}
-	_, err := w.PutRoute(ctx, tenant("u1"), "customer.com", PutRoute{Mode: ForwardModeStore, IfMatch: 2})
+	_, err := w.PutRoute(ctx, tenant("u1"), "customer.com", PutRoute{Mode: ForwardModeStore, IfMatch: []int64{2}})
 	if !errors.Is(err, ErrPrecondition) {
 		t.Errorf("an old version: %v", err)
 	}
-	put(PutRoute{Mode: ForwardModeForwardEmail, ForwardTo: "a@b.example", IfMatch: 5})
+	put(PutRoute{Mode: ForwardModeForwardEmail, ForwardTo: "a@b.example", IfMatch: []int64{4, 5}})
 	if got := w.get("u1", "customer.com").Route; got.Version != 6 || got.Mode != ForwardModeForwardEmail || got.NewSecret != "" {
 		t.Errorf("route %+v", got)
 	}

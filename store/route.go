@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -44,8 +45,8 @@ type PutRoute struct {
 	ForwardTo  string
 	// Secret: nil keeps the one that stands, "" clears it.
 	Secret *string
-	// IfMatch, where it is not 0, is the only version that may be replaced.
-	IfMatch int64
+	// IfMatch, where it is not nil, has the only versions that may be replaced.
+	IfMatch []int64
 }
 
 const routeColumns = `route_mode, route_url, route_forward_to, route_secret IS NOT NULL, route_version, route_updated_at`
@@ -60,8 +61,8 @@ func (c *routeScan) put(r *Route) { r.UpdatedAt = at(c.updated) }
 
 // PutRoute replaces a domain's route and returns the domain. A webhook mode
 // without any secret gets a generated one, in Route.NewSecret of this answer
-// only. ErrNotFound as for Domain; ErrPrecondition when p.IfMatch names
-// another version than the present one.
+// only. ErrNotFound as for Domain; ErrPrecondition when p.IfMatch does
+// not have the present version.
 func (s *Store) PutRoute(ctx context.Context, t Tenant, name string, p PutRoute) (Details, error) {
 	var out Details
 	err := s.write(ctx, func(x *tx) error {
@@ -92,7 +93,7 @@ func (x *tx) putRoute(t Tenant, name string, p PutRoute) (generated string, err 
 	if err != nil {
 		return "", wrap("read route", err)
 	}
-	if p.IfMatch != 0 && p.IfMatch != old.Version {
+	if p.IfMatch != nil && !slices.Contains(p.IfMatch, old.Version) {
 		return "", ErrPrecondition
 	}
 	before := sealed

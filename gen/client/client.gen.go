@@ -773,7 +773,7 @@ type GetDomainParams struct {
 
 // PutRouteParams defines parameters for PutRoute.
 type PutRouteParams struct {
-	// IfMatch Replace the route only while this is its `etag`.
+	// IfMatch Replace the route only while this, or one of a list, is its `etag`.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
