@@ -100,6 +100,9 @@ type Result struct {
 	// Confirmed says that a bad verdict was seen from a second vantage too.
 	Confirmed bool
 	CheckedAt time.Time
+
+	// weak says that a denial without its SOA record took part in the verdict.
+	weak bool
 }
 
 // Report is the outcome of one check of one domain: always a report, never an

@@ -32,8 +32,9 @@ type Config struct {
 	Fresh, Shared resolve.Resolver
 	// Direct asks a zone's own servers and fills Asked and Agree; nil is off.
 	Direct resolve.Resolver
-	// Second is another, independent vantage; nil when there is none.
-	Second resolve.Resolver
+	// Second gives the resolvers that are left when one server's word is not
+	// enough, such as resolve.Client.Except; nil when there is only one.
+	Second func(except netip.AddrPort) resolve.Resolver
 	// MXHosts are our inbound hosts, lower case, no final dot.
 	MXHosts []string
 	// SendingIPs are the addresses that our mail leaves from; none means
@@ -77,7 +78,7 @@ func (c *Checker) Check(ctx context.Context, t Target, o Options) Report {
 
 	p := c.newPass(t.Domain, o)
 	report := Report{Domain: t.Domain, StartedAt: c.Now(), Results: make([]Result, len(t.Records))}
-	dead := p.first.dead(ctx, t)
+	dead := p.dead(ctx, t)
 	var judging sync.WaitGroup
 	for i, x := range t.Records {
 		if dead != nil {
@@ -107,7 +108,8 @@ func (c *Checker) Canary(ctx context.Context) error {
 	return nil
 }
 
-// hostAddrs returns the addresses of our MX hosts, out of the shared view.
+// hostAddrs returns the addresses of our MX hosts, out of the shared view. A
+// denial without its SOA record is no reason to judge customers by.
 func (c *Checker) hostAddrs(ctx context.Context) ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	for _, host := range c.MXHosts {
@@ -115,6 +117,9 @@ func (c *Checker) hostAddrs(ctx context.Context) ([]netip.Addr, error) {
 			a, err := c.Shared.Lookup(ctx, host, qtype)
 			if err != nil {
 				return nil, err
+			}
+			if a.Weak {
+				return nil, &resolve.Error{Code: resolve.CodeMalformed, Name: host, Type: qtype, Detail: "DNS denies our own host, but without proof."}
 			}
 			addrs = append(addrs, a.Addrs...)
 		}
@@ -133,12 +138,12 @@ func (c *Checker) ours(ctx context.Context) ([]netip.Addr, error) {
 // returns the error when the zone's servers do not answer at all: the other
 // records live on the same servers, so a dead zone costs one timeout and not
 // four.
-func (l *look) dead(ctx context.Context, t Target) error {
+func (p *pass) dead(ctx context.Context, t Target) error {
 	for _, x := range t.Records {
 		if x.Name != t.Domain {
 			continue
 		}
-		_, err := l.ask(ctx, x.own(), false)
+		err := p.try(ctx, x)
 		var e *resolve.Error
 		if errors.As(err, &e) && (e.Code == resolve.CodeTimeout || e.Code == resolve.CodeServFail) {
 			return err
@@ -146,6 +151,18 @@ func (l *look) dead(ctx context.Context, t Target) error {
 		return nil
 	}
 	return nil
+}
+
+// try asks a record's own question and says what became of it. What panics
+// here has no answer; the judge that asks next is told so.
+func (p *pass) try(ctx context.Context, x Expectation) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			p.panicked(x)
+		}
+	}()
+	_, err = p.first.ask(ctx, x.own(), false)
+	return err
 }
 
 // pass is one check of one domain from all vantages.
@@ -163,13 +180,12 @@ func (c *Checker) newPass(domain string, o Options) *pass {
 	if o.OnDemand {
 		p.first.soft = moreQueries
 	}
-	elsewhere := c.Shared
 	if c.Second != nil {
-		p.second = newLook(domain, c.Second, c.Second)
-		elsewhere = c.Second
+		other := elsewhere{p.first, c.Second}
+		p.second = newLook(domain, other, other)
 	}
 	if c.Direct != nil {
-		p.direct = newLook(domain, c.Direct, elsewhere)
+		p.direct = newLook(domain, c.Direct, sceptic{c.Shared, c.Direct})
 	}
 	return p
 }
@@ -202,13 +218,13 @@ func (p *pass) check(ctx context.Context, x Expectation) Result {
 
 // judge runs the record's judge on what one look sees.
 //
-// It is the one place that recovers. A judge reads what strangers publish, and
-// one TXT record must not be able to stop the service for everybody; judges
-// share nothing, so nothing is left half done. The record stays as it is.
+// It recovers: a judge reads what strangers publish, and one TXT record must
+// not be able to stop the service for everybody; judges share nothing, so
+// nothing is left half done. The record stays as it is.
 func (p *pass) judge(ctx context.Context, l *look, x Expectation, diagnose bool) (r Result) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			p.Log.Error("judge panicked", "purpose", x.Purpose, "record_id", x.ID, "stack", string(debug.Stack()))
+			p.panicked(x)
 			r = x.result(VerdictUnknown, resolve.CodeMalformed)
 			r.Detail = "We could not judge what DNS answered. The fault is ours."
 			r.Hint = "Nothing to change yet; we keep asking."
@@ -218,12 +234,19 @@ func (p *pass) judge(ctx context.Context, l *look, x Expectation, diagnose bool)
 	if rule == nil {
 		return x.unknown(errors.New("no rule for this purpose"))
 	}
+	asked := &asker{look: l, x: x}
 	r = rule(ctx, &env{
-		resolver: asker{l, x}, domain: l.domain, mxHosts: p.MXHosts,
+		resolver: asked, domain: l.domain, mxHosts: p.MXHosts,
 		ours: p.ours, hostAddrs: p.hostAddrs, suffix: p.Suffix, diagnose: diagnose,
 	}, x)
+	r.weak = asked.weak
 	if a, ok := l.known(x.own()); ok && r.TTL == 0 {
 		r.TTL = a.TTL
 	}
 	return r
+}
+
+// panicked logs a fault of ours where it happened.
+func (p *pass) panicked(x Expectation) {
+	p.Log.Error("judge panicked", "purpose", x.Purpose, "record_id", x.ID, "stack", string(debug.Stack()))
 }

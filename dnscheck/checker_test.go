@@ -157,25 +157,33 @@ func TestOwnNamesAreFreshOthersShared(t *testing.T) {
 	}
 }
 
-type panicking struct{ resolve.Resolver }
+type panicking struct {
+	resolve.Resolver
+	at string
+}
 
 func (p panicking) Lookup(ctx context.Context, name string, qtype resolve.Type) (resolve.Answer, error) {
-	if qtype == resolve.TypeTXT && name == dkimAt {
+	if name+" "+typeName(qtype) == p.at {
 		panic("a bug")
 	}
 	return p.Resolver.Lookup(ctx, name, qtype)
 }
 
 func TestPanicIsOneUnknownRecord(t *testing.T) {
-	cfg := checker(panicking{published()})
-	var log strings.Builder
-	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-	r := dnscheck.NewChecker(cfg).Check(t.Context(), target(), dnscheck.Options{})
-	if got, want := verdicts(r), "match match unknown(dns_malformed) match"; got != want {
-		t.Errorf("verdicts %q, want %q", got, want)
-	}
-	if !strings.Contains(log.String(), "record_id=3") {
-		t.Errorf("the panic is not in the log: %s", log.String())
+	for at, want := range map[string]string{
+		dkimAt + " TXT": "match match unknown(dns_malformed) match",
+		domain + " MX":  "unknown(dns_malformed) match match match", // it is asked for before all others
+	} {
+		cfg := checker(panicking{published(), at})
+		var log strings.Builder
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		r := dnscheck.NewChecker(cfg).Check(t.Context(), target(), dnscheck.Options{})
+		if got := verdicts(r); got != want {
+			t.Errorf("%s: verdicts %q, want %q", at, got, want)
+		}
+		if !strings.Contains(log.String(), "record_id=") {
+			t.Errorf("%s: the panic is not in the log: %s", at, log.String())
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package dnscheck
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -29,10 +30,38 @@ func (p *pass) confirm(ctx context.Context, x Expectation, r Result) Result {
 			return confirmed
 		}
 	}
-	if a, _ := p.first.known(x.own()); a.Weak && x.Verified {
+	// A diagnosis has asked for more than decides, so judge without it again.
+	if x.Verified && p.judge(ctx, p.first, x, false).weak {
 		return x.unproven(r)
 	}
 	return r
+}
+
+// elsewhere asks each question at a server that has not answered it in the
+// first look.
+type elsewhere struct {
+	first  *look
+	second func(except netip.AddrPort) resolve.Resolver
+}
+
+// Lookup implements resolve.Resolver.
+func (e elsewhere) Lookup(ctx context.Context, name string, qtype resolve.Type) (resolve.Answer, error) {
+	a, _ := e.first.known(question{name, qtype})
+	return e.second(a.Server).Lookup(ctx, name, qtype)
+}
+
+// sceptic takes a no only from the sure one: what is missing at another name,
+// such as the target of an include, must not be counted on the word of the
+// resolver that said so first, or of a cache.
+type sceptic struct{ quick, sure resolve.Resolver }
+
+// Lookup implements resolve.Resolver.
+func (s sceptic) Lookup(ctx context.Context, name string, qtype resolve.Type) (resolve.Answer, error) {
+	a, err := s.quick.Lookup(ctx, name, qtype)
+	if err != nil || !a.Empty() {
+		return a, err
+	}
+	return s.sure.Lookup(ctx, name, qtype)
 }
 
 // fromAuthority judges the record by what the zone's own servers say, each of
@@ -78,8 +107,8 @@ func (r Result) votes(a resolve.Answer) (match, bad int) {
 	return 0, 0
 }
 
-// fromSecond judges the record from the second vantage; it returns false when
-// that has no answer, or is no other vantage.
+// fromSecond judges the record by what other servers say; it returns false when
+// they have no answer.
 func (p *pass) fromSecond(ctx context.Context, x Expectation, r Result) (Result, bool) {
 	if p.second == nil {
 		return r, false
@@ -92,11 +121,8 @@ func (p *pass) fromSecond(ctx context.Context, x Expectation, r Result) (Result,
 		// cache: the record is there for somebody, so it is not lost.
 		return again.promoted(r.TTL), true
 	default:
-		// Where the two are fed by the same server they are one vantage.
-		first, _ := p.first.known(x.own())
-		second, _ := p.second.known(x.own())
-		r.Confirmed = !first.Server.IsValid() || first.Server != second.Server
-		return r, r.Confirmed
+		r.Confirmed = true
+		return r, true
 	}
 }
 

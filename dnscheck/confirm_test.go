@@ -27,12 +27,6 @@ func by(a resolve.Answer, n, m int, variants ...resolve.Answer) resolve.Answer {
 	return a
 }
 
-// from says which server answered.
-func from(ip string, a resolve.Answer) resolve.Answer {
-	a.Server = netip.AddrPortFrom(netip.MustParseAddr(ip), 53)
-	return a
-}
-
 const (
 	dkimKey  = dkimAt + " TXT"
 	otherKey = "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAJ2/kVXQlOjeR2cO8R/TZmg1CPEWvhyTqJ80T9GeywoWZjrncPKycH5L0VrXt3qsLqXz0lMK6uIlmUoay3HH2TsCAwEAAQ=="
@@ -84,8 +78,8 @@ func TestConfirm(t *testing.T) {
 		{name: "no server reachable", first: none, direct: &resolve.Answer{}, verified: true, want: "missing(dkim_missing)"},
 		{name: "no server reachable, second agrees", first: none, direct: &resolve.Answer{}, second: &none, verified: true, want: "missing(dkim_missing)!"},
 		{name: "second sees it", first: none, second: ptr(txt(testKey)), verified: true, want: "match"},
-		{name: "second is another server", first: from("192.0.2.1", none), second: ptr(from("192.0.2.2", none)), verified: true, want: "missing(dkim_missing)!"},
-		{name: "second is the same server", first: from("192.0.2.1", none), second: ptr(from("192.0.2.1", none)), verified: true, want: "missing(dkim_missing)"},
+		{name: "second agrees", first: none, second: &none, verified: true, want: "missing(dkim_missing)!"},
+		{name: "weak, but second agrees", first: weak, second: &weak, verified: true, want: "missing(dkim_missing)!"},
 		{name: "weak and alone", first: weak, verified: true, want: "unknown(dns_malformed)"},
 		{name: "weak for a new record", first: weak, want: "missing(dkim_missing)"},
 		{name: "weak for a new record on demand", first: weak, onDemand: true, want: "missing(dkim_missing)"},
@@ -107,7 +101,7 @@ func TestConfirm(t *testing.T) {
 			if tt.second != nil {
 				s := published()
 				s.set(dkimKey, *tt.second)
-				cfg.Second = s
+				cfg.Second = func(netip.AddrPort) resolve.Resolver { return s }
 			}
 			x := target()
 			x.Records[2].Verified = tt.verified
@@ -128,7 +122,7 @@ func TestErrorAtTheServersConfirmsNothing(t *testing.T) {
 	direct.fail(dkimKey, resolve.CodeTimeout)
 	second.fail(dkimKey, resolve.CodeRefused)
 	cfg := checker(first)
-	cfg.Direct, cfg.Second = direct, second
+	cfg.Direct, cfg.Second = direct, func(netip.AddrPort) resolve.Resolver { return second }
 	r := dnscheck.NewChecker(cfg).Check(t.Context(), verified(), dnscheck.Options{})
 	if got, want := verdicts(r), "match match missing(dkim_missing) match"; got != want {
 		t.Errorf("verdicts %q, want %q", got, want)
@@ -144,6 +138,89 @@ func TestBogusZoneIsNotPromoted(t *testing.T) {
 	r := dnscheck.NewChecker(cfg).Check(t.Context(), target(), dnscheck.Options{OnDemand: true})
 	if strings.Contains(verdicts(r), "match") || direct.total() != 0 {
 		t.Errorf("verdicts %q after %d questions to the servers", verdicts(r), direct.total())
+	}
+}
+
+// A second look at each question must not go to the server that has answered
+// it in the first one.
+func TestSecondLookIsElsewhere(t *testing.T) {
+	const include = "spf.vendor.example"
+	servers := map[netip.AddrPort]*view{
+		netip.MustParseAddrPort("192.0.2.1:53"): published(),
+		netip.MustParseAddrPort("192.0.2.2:53"): published(),
+	}
+	first := newView()
+	answer := func(key, server string, a resolve.Answer) {
+		a.Server = netip.MustParseAddrPort(server)
+		first.set(key, a)
+		servers[a.Server].set(key, a)
+	}
+	answer(domain+" MX", "192.0.2.1:53", mx(ourMX))
+	answer(domain+" TXT", "192.0.2.1:53", txt("v=spf1 include:"+include+" ~all"))
+	answer(include+" TXT", "192.0.2.2:53", resolve.Answer{})
+	answer(dkimAt+" TXT", "192.0.2.2:53", resolve.Answer{})
+	answer("_dmarc."+domain+" TXT", "192.0.2.1:53", resolve.Answer{})
+	servers[netip.MustParseAddrPort("192.0.2.2:53")].set(domain+" TXT", txt("v=spf1 include:"+include+" ~all"))
+	servers[netip.MustParseAddrPort("192.0.2.1:53")].set(include+" TXT", txt("v=spf1 ip4:192.0.2.25 -all"))
+	cfg := checker(first)
+	cfg.Second = func(except netip.AddrPort) resolve.Resolver {
+		for addr, v := range servers {
+			if addr != except {
+				return v
+			}
+		}
+		return nil
+	}
+	r := dnscheck.NewChecker(cfg).Check(t.Context(), verified(), dnscheck.Options{})
+	if got, want := verdicts(r), "match match match match"; got != want {
+		t.Errorf("verdicts %q, want %q: each record stands at the other server", got, want)
+	}
+}
+
+// What an SPF record points to may be denied by a broken resolver as well as
+// the record itself.
+func TestNoAtAnotherNameIsConfirmedToo(t *testing.T) {
+	const include = "spf.vendor.example"
+	there, gone := txt("v=spf1 ip4:192.0.2.25 -all"), resolve.Answer{TTL: time.Minute}
+	for _, tt := range []struct {
+		name          string
+		first, direct resolve.Answer
+		fails         bool // to reach the servers of the include
+		want          string
+	}{
+		{name: "gone", first: gone, direct: gone, want: "conflict(spf_broken_include)!"},
+		{name: "there after all", first: gone, direct: there, want: "match"},
+		{name: "nobody to ask", first: gone, fails: true, want: "conflict(spf_broken_include)"},
+		{name: "nobody to ask, and no proof", first: resolve.Answer{Weak: true}, fails: true, want: "unknown(dns_malformed)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			x, first, direct := verified(), published(), published()
+			x.Records[1].Value = "v=spf1 include:" + include + " ~all"
+			record := txt(x.Records[1].Value)
+			first.set(domain+" TXT", record)
+			first.set(include+" TXT", tt.first)
+			direct.set(domain+" TXT", by(record, 2, 2))
+			direct.set(include+" TXT", tt.direct)
+			if tt.fails {
+				direct.fail(include+" TXT", resolve.CodeRefused)
+			}
+			cfg := checker(first)
+			cfg.Direct, cfg.SendingIPs = direct, addrs("192.0.2.25")
+			r := dnscheck.NewChecker(cfg).Check(t.Context(), x, dnscheck.Options{})
+			if got, want := verdicts(r), "match "+tt.want+" match match"; got != want {
+				t.Errorf("verdicts %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// A denial of our own host says nothing about a customer.
+func TestWeakDenialOfOurHost(t *testing.T) {
+	v := published()
+	v.set(ourMX+" A", resolve.Answer{Weak: true})
+	r := dnscheck.NewChecker(checker(v)).Check(t.Context(), verified(), dnscheck.Options{})
+	if got, want := verdicts(r), "match unknown(dns_malformed) match match"; got != want {
+		t.Errorf("verdicts %q, want %q", got, want)
 	}
 }
 

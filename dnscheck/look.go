@@ -175,22 +175,26 @@ func (x Expectation) own() question {
 	return question{x.Name, resolve.TypeTXT}
 }
 
-// asker is a look as the judge of one record sees it.
+// asker is a look as the judge of one record sees it, from one goroutine.
 type asker struct {
 	look *look
 	x    Expectation
+	weak bool // an answer that may decide was a denial without its SOA record
 }
 
 // Lookup implements resolve.Resolver.
-func (a asker) Lookup(ctx context.Context, name string, qtype resolve.Type) (resolve.Answer, error) {
+func (a *asker) Lookup(ctx context.Context, name string, qtype resolve.Type) (resolve.Answer, error) {
 	q := question{name, qtype}
-	return a.look.ask(ctx, q, a.probe(q))
+	probe := a.probe(q)
+	answer, err := a.look.ask(ctx, q, probe)
+	a.weak = a.weak || answer.Weak && !probe
+	return answer, err
 }
 
 // probe tells questions that only explain from those that decide: all that an
 // SPF record asks may decide, and so may the policies above a DMARC record
 // (RFC 9989 section 4.10).
-func (a asker) probe(q question) bool {
+func (a *asker) probe(q question) bool {
 	switch {
 	case q == a.x.own():
 		return false

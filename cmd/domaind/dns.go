@@ -32,13 +32,12 @@ func newDNS(f dnsFlags, x expectFlags, onQuery func(rcode, transport string)) (*
 			return nil, fmt.Errorf("DOMAIND_DNS_SERVERS (--dns-servers) is not set, and %w", err)
 		}
 	}
-	d := &dnsStack{}
-	client, err := d.client(servers, onQuery)
+	client, err := resolve.NewClient(resolve.Config{Servers: servers, OnQuery: onQuery})
 	if err != nil {
 		return nil, err
 	}
 	cache := resolve.NewCache(client, resolve.CacheConfig{})
-	d.closers = append(d.closers, cache)
+	d := &dnsStack{closers: []io.Closer{client, cache}}
 	d.config = dnscheck.Config{Fresh: cache.Fresh(), Shared: cache.Shared(), SendingIPs: x.SendingIPs, Suffix: publicsuffix.PublicSuffix}
 	if host != "" {
 		d.config.MXHosts = []string{host}
@@ -49,23 +48,9 @@ func newDNS(f dnsFlags, x expectFlags, onQuery func(rcode, transport string)) (*
 		d.config.Direct = direct
 	}
 	if len(servers) > 1 {
-		// The second vantage leaves out the first server, so that the two
-		// never agree by being the same.
-		second, err := d.client(servers[1:], onQuery)
-		if err != nil {
-			return nil, err
-		}
-		d.config.Second = second
+		d.config.Second = client.Except
 	}
 	return d, nil
-}
-
-func (d *dnsStack) client(servers []netip.AddrPort, onQuery func(rcode, transport string)) (*resolve.Client, error) {
-	c, err := resolve.NewClient(resolve.Config{Servers: servers, OnQuery: onQuery})
-	if err == nil {
-		d.closers = append(d.closers, c)
-	}
-	return c, err
 }
 
 // Close ends all lookups and releases the sockets.

@@ -117,11 +117,39 @@ func (c *Client) Close() error {
 // Lookup implements Resolver. It follows CNAMEs, asking again where an answer
 // stops in the middle of a chain, and never asks twice about a definite no.
 func (c *Client) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
+	return lookup(ctx, c.plan(c.servers), name, qtype)
+}
+
+// Except returns a view of the Client that leaves out one server: a second
+// look at what that one has said, from elsewhere. Where no other server is
+// left, each lookup fails with CodeResolverDown.
+func (c *Client) Except(server netip.AddrPort) Resolver { return except{c, server} }
+
+type except struct {
+	client *Client
+	server netip.AddrPort
+}
+
+// Lookup implements Resolver.
+func (e except) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
+	var others []*upstream
+	for _, up := range e.client.servers {
+		if up.addr != e.server {
+			others = append(others, up)
+		}
+	}
+	if len(others) == 0 {
+		return Answer{}, &Error{Code: CodeResolverDown, Name: canonical(name), Type: qtype, Detail: "There is no second resolver to ask."}
+	}
+	return lookup(ctx, e.client.plan(others), name, qtype)
+}
+
+// lookup asks until the end of the chain.
+func lookup(ctx context.Context, p plan, name string, qtype Type) (Answer, error) {
 	chase, err := newChase(name, qtype)
 	if err != nil {
 		return Answer{}, err
 	}
-	p := c.plan()
 	for {
 		o := ask(ctx, p, chase)
 		p = p.until(o.ends)
@@ -134,9 +162,9 @@ func (c *Client) Lookup(ctx context.Context, name string, qtype Type) (Answer, e
 	}
 }
 
-// plan returns how the next question is put.
-func (c *Client) plan() plan {
-	servers := c.servers
+// plan returns how the next question is put to servers, starting at each in
+// turn.
+func (c *Client) plan(servers []*upstream) plan {
 	if n := len(servers); n > 1 {
 		first := int(c.turn.Add(1)) % n
 		servers = append(append(make([]*upstream, 0, n), servers[first:]...), servers[:first]...)

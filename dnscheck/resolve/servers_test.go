@@ -69,6 +69,27 @@ func TestTheNextServerIsAsked(t *testing.T) {
 	}
 }
 
+func TestExceptAsksTheOthers(t *testing.T) {
+	one, two := startServer(t), startServer(t)
+	set(t, one, `name.example 60 TXT "one"`)
+	set(t, two, `name.example 60 TXT "two"`)
+	c := newClient(t, resolve.Config{}, one.Addr(), two.Addr())
+	for range 4 { // lookups begin at the servers in turn
+		a, err := c.Lookup(t.Context(), "name.example", resolve.TypeTXT)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.Except(a.Server).Lookup(t.Context(), "name.example", resolve.TypeTXT)
+		if err != nil || again.Server == a.Server || again.TXT[0].Join() == a.TXT[0].Join() {
+			t.Errorf("%v after %v, %v", again.Server, a.Server, err)
+		}
+	}
+	alone := newClient(t, resolve.Config{}, one.Addr(), one.Addr())
+	if _, err := alone.Except(one.Addr()).Lookup(t.Context(), "name.example", resolve.TypeTXT); code(t, err) != resolve.CodeResolverDown {
+		t.Errorf("got %v without another server", err)
+	}
+}
+
 func TestDeadServers(t *testing.T) {
 	s := startServer(t)
 	set(t, s, `name.example 60 TXT "good"`)
