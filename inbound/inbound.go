@@ -103,6 +103,10 @@ type Config struct {
 	// OnDelivery is told of each delivery that was worked on: what became of it
 	// is a state of store.DeliveryState, or "retry" or "deferred".
 	OnDelivery func(mode store.ForwardMode, result string)
+
+	// serial, where it is set, keeps messages from sharing a commit: what the
+	// group commit is measured against.
+	serial *sync.Mutex
 }
 
 // The reasons of OnRefuse.

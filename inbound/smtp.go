@@ -169,6 +169,10 @@ func (x *session) Data(r io.Reader) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
+	if one := x.s.c.serial; one != nil {
+		one.Lock()
+		defer one.Unlock()
+	}
 	id, err := x.s.c.Store.AddMessage(ctx, x.message(header), body)
 	if err != nil {
 		return x.notKept(err)
