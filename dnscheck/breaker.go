@@ -16,23 +16,30 @@ const (
 	healthyInRow = 20              // checks with an answer that close the breaker
 )
 
+// maxDead bounds the zones that are known to be dead.
+const maxDead = 10_000
+
 // breaker stops bad verdicts from counting while the fault is likely ours: when
 // too many checks end without an answer, or not even our own MX host can be
-// looked up. Matches still count: an ill resolver does not invent our DKIM key,
-// and a tenant with many dead zones must not keep others from going active.
+// looked up. Matches still count: an ill resolver does not invent our DKIM key.
+//
+// A zone that is dead counts when it dies, and not each time that it is looked
+// at again: dead ones are asked far more often than the verified, and a few of
+// them must not keep the breaker open for everybody.
 type breaker struct {
 	log    *slog.Logger
 	notify func(bool)
 	checks *resolve.Breaker
 
 	mu     sync.Mutex
-	canary bool // the last canary failed
-	open   bool // as it was last said
+	canary bool            // the last canary failed
+	open   bool            // as it was last said
+	dead   map[string]bool // domains whose last check taught nothing, at most maxDead
 }
 
 func newBreaker(c MonitorConfig) *breaker {
 	return &breaker{
-		log: c.Log, notify: c.Observer.BreakerOpen,
+		log: c.Log, notify: c.Observer.BreakerOpen, dead: map[string]bool{},
 		checks: resolve.NewBreaker(resolve.BreakerConfig{Probes: healthyInRow, Now: c.Now}),
 	}
 }
@@ -49,7 +56,7 @@ func (b *breaker) weigh(report Report) Report {
 			ill++
 		}
 	}
-	open := b.change(func() { b.checks.Record(2*ill < len(report.Results)) })
+	open := b.change(func() { b.record(report.Domain, 2*ill < len(report.Results)) })
 	if !open {
 		return report
 	}
@@ -59,6 +66,20 @@ func (b *breaker) weigh(report Report) Report {
 		}
 	}
 	return report
+}
+
+// record counts a check by whether it taught something, unless its domain is
+// known to be dead.
+func (b *breaker) record(domain string, taught bool) {
+	switch {
+	case taught:
+		delete(b.dead, domain)
+	case b.dead[domain]:
+		return
+	case len(b.dead) < maxDead:
+		b.dead[domain] = true
+	}
+	b.checks.Record(taught)
 }
 
 func (r Result) withheld() Result {

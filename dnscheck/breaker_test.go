@@ -2,6 +2,7 @@ package dnscheck_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -34,12 +35,19 @@ func named(id int64, name string) dnscheck.Job {
 	return j
 }
 
-// sweep checks n domains of one kind and returns the verdicts of the last.
+// sweep checks n new domains of one kind and returns the verdicts of the last.
 func sweep(t *testing.T, m *dnscheck.Monitor, q *queue, kind string, n int) string {
+	t.Helper()
+	_, _, claims := q.counts()
+	return again(t, m, q, fmt.Sprintf("%s%d", kind, claims), n)
+}
+
+// again checks n domains whose names begin with a prefix.
+func again(t *testing.T, m *dnscheck.Monitor, q *queue, prefix string, n int) string {
 	t.Helper()
 	for i := range n {
 		q.mu.Lock()
-		q.due = append(q.due, named(int64(i), kind+".example"))
+		q.due = append(q.due, named(int64(i), fmt.Sprintf("%s-%d.example", prefix, i)))
 		q.mu.Unlock()
 	}
 	for {
@@ -91,6 +99,24 @@ func TestBreakerOpensOnTooManyUnknown(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "\n"); n != 2 {
 		t.Errorf("%d lines in the log, want 2:\n%s", n, log.String())
+	}
+}
+
+// A few dead zones are looked at again and again; they must not outweigh the
+// verified ones, which are looked at seldom.
+func TestDeadZonesDoNotOpenBreaker(t *testing.T) {
+	q := newQueue()
+	m := dnscheck.NewMonitor(monitor(q, &moody{}))
+	sweep(t, m, q, "g", 45)
+	for range 50 {
+		again(t, m, q, "t", 5)
+	}
+	if got := sweep(t, m, q, "b", 1); got != "missing(mx_missing)" {
+		t.Errorf("verdict %q while 5 of 50 zones are dead", got)
+	}
+	again(t, m, q, "there", 50)
+	if got := sweep(t, m, q, "b", 1); got != "unknown(resolver_down)" {
+		t.Errorf("verdict %q after 50 more zones went silent", got)
 	}
 }
 

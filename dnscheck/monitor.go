@@ -245,10 +245,12 @@ func (m *Monitor) RunOnce(ctx context.Context) (int, error) {
 }
 
 // scheduled checks one claimed domain, unless it is being checked on demand:
-// that check has taken the claim over, so this job is outdated.
+// then this claim is given back, which the queue ignores once the other check
+// has taken it over.
 func (m *Monitor) scheduled(ctx context.Context, job Job) error {
 	f, mine := m.flights.start(job.DomainID, false)
 	if !mine {
+		m.giveBack([]Job{job})
 		return nil
 	}
 	if m.cfg.Observer.Lag != nil && !job.DueAt.IsZero() {

@@ -82,6 +82,9 @@ func TestScheduledCheckYieldsToOnDemand(t *testing.T) {
 		if n, err := m.RunOnce(t.Context()); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
+		if _, released, _ := q.counts(); released != 1 {
+			t.Errorf("released %d: a claim must not be left to its lease", released)
+		}
 		close(gate)
 		synctest.Wait()
 		if n := len(q.reports(1)); n != 1 {
