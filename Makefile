@@ -5,7 +5,7 @@ LINT_VERSION = v2.15.0
 FUZZTIME   ?= 10s
 
 .PHONY: build demo run test check tidy generate clean-tree vet lint spec fuzz \
-	bench bench-sweep bench-claims clean
+	bench bench-sweep bench-claims bench-memory clean
 
 build: ## bin/domaind
 	$(GO) build -o bin/domaind ./cmd/domaind
@@ -59,6 +59,9 @@ bench-sweep: ## lookups a second of the monitor's resolver, against dnsperf
 
 bench-claims: ## claims a second at a million rows, against the bare query
 	$(GO) test -count 1 -run '^$$' -bench Claims -benchtime 5s -timeout 30m ./store
+
+bench-memory: ## memory of the service with a million due domains; takes 4 GB of disk
+	$(GO) test -count 1 -run '^TestMemory$$' -v -timeout 30m ./cmd/domaind -args -memory
 
 clean:
 	rm -rf bin

@@ -58,6 +58,7 @@ const (
 
 // service is a running `domaind serve` and a client that speaks to it.
 type service struct {
+	pid int
 	url string
 	*client.ClientWithResponses
 }
@@ -101,7 +102,7 @@ func serve(t *testing.T, settings ...string) *service {
 	t.Cleanup(func() { stopService(t, cmd, log) })
 	select {
 	case address := <-log.address:
-		s := &service{url: "http://" + address}
+		s := &service{url: "http://" + address, pid: cmd.Process.Pid}
 		s.connect(t)
 		return s
 	case <-log.done:
