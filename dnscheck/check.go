@@ -54,8 +54,9 @@ type Expectation struct {
 	// Verified says that the record counts as verified today: before a bad
 	// look may count against it, it is confirmed from a second vantage.
 	Verified bool
-	// Failures counts the bad looks in a row so far; it decides when a
-	// scheduled check may spend extra probes on a diagnosis.
+	// Failures counts the bad looks in a row so far, unknown ones left aside and
+	// those that prove nothing new included; it decides when a scheduled check
+	// may spend extra probes on a diagnosis.
 	Failures int
 }
 

@@ -164,7 +164,7 @@ func (s *Store) expectations(ctx context.Context, byID map[int64]*claimed, narro
 }
 
 const expectQuery = `SELECT domain_id, id, purpose, name, value, priority,
-	CASE WHEN status = 'verified' THEN 1 ELSE 0 END, bad_count + CASE WHEN suspect_at > 0 THEN 1 ELSE 0 END, retired
+	CASE WHEN status = 'verified' THEN 1 ELSE 0 END, bad_looks, retired
 	FROM record WHERE status <> 'disabled' AND key_state <> 'retired' AND domain_id IN (`
 
 func expect(row scanner, byID map[int64]*claimed) error {

@@ -35,6 +35,9 @@ type evidence struct {
 	SuspectTTL time.Duration
 	// MatchTTL is the TTL of the last match: for so long others may hold it.
 	MatchTTL time.Duration
+	// Looks counts all bad looks in a row, those that do not count too: it
+	// decides nothing here, but how thoroughly the next check explains.
+	Looks int
 }
 
 // look is what one check showed of one record, as far as it moves anything.
@@ -91,6 +94,7 @@ func match(r state, l look) (state, outcome) {
 func (s Schedule) bad(r state, l look) (state, outcome) {
 	before := r.Bad
 	r.evidence = s.weigh(r.evidence, l)
+	r.Looks++
 	o := outcome{Counted: r.Bad > before}
 	if r.Override {
 		return r, o
