@@ -1,6 +1,6 @@
 # domaind: what a developer runs. `make check` is what CI runs.
 GO         ?= go
-LINT       ?= $(shell $(GO) env GOPATH)/bin/golangci-lint
+LINT        = $(shell $(GO) env GOPATH)/bin/golangci-lint
 LINT_VERSION = v2.15.0
 FUZZTIME   ?= 10s
 
@@ -55,7 +55,10 @@ bench: ## GET info and create against bare handlers and inserts in the same run
 	$(GO) test -run '^$$' -bench 'Info|Create|Key' -benchtime 2s ./server ./store ./dnscheck/dkim
 
 bench-sweep: ## lookups a second of the monitor's resolver, against dnsperf
-	$(GO) test -count 1 -run '^TestSweepRate$$' -v ./dnscheck/resolve -args -sweep
+	@mkdir -p bin
+	@$(GO) test -count 1 -run '^TestSweepRate$$' -v ./dnscheck/resolve -args -sweep >bin/sweep.txt 2>&1 || \
+	  { cat bin/sweep.txt; exit 1; }
+	@grep -vE '^(=== |--- |PASS|ok )' bin/sweep.txt
 
 bench-claims: ## claims a second at a million rows, against the bare query
 	$(GO) test -count 1 -run '^$$' -bench Claims -benchtime 5s -timeout 30m ./store
