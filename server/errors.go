@@ -147,12 +147,23 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	if p.status == http.StatusMethodNotAllowed {
 		h.Set(echo.HeaderAllow, allowed(c))
 	}
+	hide(p.errors, c.Request().Header.Get(keyHeader))
 	body, err := json.Marshal(p.document(call.instance()))
 	if err != nil { // cannot be: the document is plain text and numbers
 		body = []byte("{}")
 	}
 	h.Del("ETag")
 	_ = c.Blob(p.status, "application/problem+json", append(body, '\n')) // a client that is gone
+}
+
+// hide cuts pointers before the caller's key: a member or a parameter that is
+// named like it does not bring it into an answer.
+func hide(entries []api.FieldError, key string) {
+	for i, e := range entries {
+		if at := strings.Index(e.Pointer, key); key != "" && at >= 0 {
+			entries[i].Pointer = e.Pointer[:max(strings.LastIndexByte(e.Pointer[:at], '/'), 0)]
+		}
+	}
 }
 
 // logFailure writes the cause of a 5xx. A client that went away is no failure.

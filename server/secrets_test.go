@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/domaind/domaind/gen/client"
+	"github.com/domaind/domaind/server"
 	"github.com/domaind/domaind/store"
 )
 
@@ -36,6 +37,24 @@ func TestLogsAndMetricsTellNoSecrets(t *testing.T) {
 	}
 	if want := `domaind_http_request_duration_seconds_count{method="GET",route="/v2/domains/:domain/info",status="200"} 1`; !strings.Contains(metrics, want) {
 		t.Errorf("the metrics lack %s", want)
+	}
+}
+
+// TestAnswersNeverShowTheKey sends the key where names are repeated.
+func TestAnswersNeverShowTheKey(t *testing.T) {
+	const key = "letters-only-admin-key"
+	h := start(t, func(c *server.Config) { c.BootstrapKey = key })
+	for _, tt := range []struct{ query, body, pointer string }{
+		{body: `{"` + key + `":1,"` + key + `":2}`, pointer: ""},
+		{body: `{"x":{"` + key + `":[1.5]}}`, pointer: "/x"},
+		{body: `{"domain":"a.com","user_id":"u1","` + key + `":1}`, pointer: ""},
+		{query: "?" + key + "=1", body: `{}`, pointer: "/query"},
+		{query: "?other-name=1", body: `{}`, pointer: "/query/other-name"},
+	} {
+		resp, text := h.do(http.MethodPost, "/v2/domain"+tt.query, tt.body, "x-api-key", key)
+		if resp.StatusCode < 400 || strings.Contains(text, key) || !strings.Contains(text, `"pointer":"`+tt.pointer+`"`) {
+			t.Errorf("%s %s: %s; want the pointer %q", tt.query, tt.body, text, tt.pointer)
+		}
 	}
 }
 
