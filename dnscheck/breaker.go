@@ -9,11 +9,10 @@ import (
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
 
-// When the resolver is asked for its health, and believed to be well again.
+// When the resolver is asked for its health.
 const (
-	canaryEvery  = 30 * time.Second
-	canaryRetry  = 2 * time.Second // while it fails
-	healthyInRow = 20              // checks with an answer that close the breaker
+	canaryEvery = 30 * time.Second
+	canaryRetry = 2 * time.Second // while it fails
 )
 
 // maxDead bounds the zones that are known to be dead.
@@ -29,19 +28,16 @@ const maxDead = 10_000
 type breaker struct {
 	log    *slog.Logger
 	notify func(bool)
-	checks *resolve.Breaker
 
 	mu     sync.Mutex
+	checks share
 	canary bool            // the last canary failed
 	open   bool            // as it was last said
 	dead   map[string]bool // domains whose last check taught nothing, at most maxDead
 }
 
 func newBreaker(c MonitorConfig) *breaker {
-	return &breaker{
-		log: c.Log, notify: c.Observer.BreakerOpen, dead: map[string]bool{},
-		checks: resolve.NewBreaker(resolve.BreakerConfig{Probes: healthyInRow, Now: c.Now}),
-	}
+	return &breaker{log: c.Log, notify: c.Observer.BreakerOpen, dead: map[string]bool{}}
 }
 
 // weigh counts a report and, while the breaker is open, turns what speaks
@@ -79,7 +75,7 @@ func (b *breaker) record(domain string, taught bool) {
 	case len(b.dead) < maxDead:
 		b.dead[domain] = true
 	}
-	b.checks.Record(taught)
+	b.checks.record(taught)
 }
 
 func (r Result) withheld() Result {
@@ -97,7 +93,7 @@ func (b *breaker) change(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f()
-	open := b.canary || b.checks.Open()
+	open := b.canary || b.checks.open
 	if open == b.open {
 		return open
 	}

@@ -92,23 +92,6 @@ func (c *Cache) Shared() Resolver { return shared{c} }
 
 type shared struct{ cache *Cache }
 
-// For returns the view of a check of one domain: Fresh for its own names, Shared
-// for all others.
-func (c *Cache) For(domain string) Resolver { return byName{c, canonical(domain)} }
-
-type byName struct {
-	cache  *Cache
-	domain string
-}
-
-// Lookup implements Resolver.
-func (b byName) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
-	if within(canonical(name), b.domain) {
-		return b.cache.Fresh().Lookup(ctx, name, qtype)
-	}
-	return b.cache.Shared().Lookup(ctx, name, qtype)
-}
-
 // Lookup implements Resolver.
 func (s shared) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
 	k := key{canonical(name), qtype}
