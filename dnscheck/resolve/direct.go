@@ -87,7 +87,7 @@ func (d *Direct) Close() error {
 // Lookup implements Resolver. The answer is the RRset that most servers give,
 // any RRset before none; Asked, Agree and Variants say how far they differ. A
 // CNAME into another zone is followed to that zone's servers, or through the
-// Resolver where those do not answer.
+// Resolver where those do not answer; Asked is 0 then.
 func (d *Direct) Lookup(ctx context.Context, name string, qtype Type) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.config.Timeout)
 	defer cancel()
@@ -102,11 +102,13 @@ func (d *Direct) Lookup(ctx context.Context, name string, qtype Type) (Answer, e
 			return Answer{}, err
 		}
 		if err != nil {
-			return d.beyond(ctx, c, first)
+			return d.beyond(ctx, c)
 		}
 		best := merge(looks)
 		if first.Asked == 0 || first.Agree == first.Asked {
 			first.Asked, first.Agree = best.answer.Asked, best.answer.Agree
+		} else {
+			best.answer.Variants = nil // of a zone that not all servers lead to
 		}
 		best.answer.Asked, best.answer.Agree = first.Asked, first.Agree
 		if !best.again {
@@ -116,8 +118,9 @@ func (d *Direct) Lookup(ctx context.Context, name string, qtype Type) (Answer, e
 	}
 }
 
-// beyond ends a chain through the Resolver.
-func (d *Direct) beyond(ctx context.Context, c *chase, first Answer) (Answer, error) {
+// beyond ends a chain through the Resolver: what that says, no server of a
+// zone has confirmed.
+func (d *Direct) beyond(ctx context.Context, c *chase) (Answer, error) {
 	a, err := d.config.Resolver.Lookup(ctx, c.name, c.qtype)
 	if err != nil {
 		return Answer{}, err
@@ -127,7 +130,7 @@ func (d *Direct) beyond(ctx context.Context, c *chase, first Answer) (Answer, er
 			return Answer{}, err
 		}
 	}
-	a.Chain, a.Asked, a.Agree = c.chain, first.Asked, first.Agree
+	a.Chain = c.chain
 	return a, nil
 }
 
