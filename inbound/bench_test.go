@@ -1,10 +1,13 @@
 package inbound
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
-	"net/smtp"
+	"io"
+	"net"
+	"net/textproto"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,27 +49,56 @@ func acceptRate(t *testing.T, w *world) float64 {
 	if _, err := w.db.RecipientOf(context.Background(), "customer.example"); err != nil {
 		w.active("u1", "customer.example")
 	}
-	text := letter(benchSize)
 	var n atomic.Int64
 	var all sync.WaitGroup
 	began := time.Now()
 	for range benchSessions {
 		all.Go(func() {
-			c, err := smtp.Dial(w.addr)
-			if err != nil {
+			if err := pump(w.addr, began.Add(benchRound), &n); err != nil {
 				t.Error(err)
-				return
-			}
-			defer c.Close()
-			for time.Since(began) < benchRound {
-				if _, err := sendOne(c, text); err != nil {
-					t.Error(err)
-					return
-				}
-				n.Add(1)
 			}
 		})
 	}
 	all.Wait()
 	return float64(n.Load()) / time.Since(began).Seconds()
+}
+
+// pump sends messages in one session until the end, pipelined as the extension
+// allows (RFC 2920), so that little of what is measured is the client's.
+func pump(addr string, end time.Time, n *atomic.Int64) error {
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r := textproto.NewReader(bufio.NewReader(conn))
+	if _, _, err := r.ReadResponse(220); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "EHLO client.example\r\n"); err != nil {
+		return err
+	}
+	if _, _, err := r.ReadResponse(250); err != nil {
+		return err
+	}
+	commands := "MAIL FROM:<" + sender + ">\r\nRCPT TO:<bob@customer.example>\r\nDATA\r\n"
+	text := letter(benchSize) + ".\r\n"
+	for time.Now().Before(end) {
+		if _, err := io.WriteString(conn, commands); err != nil {
+			return err
+		}
+		for _, code := range []int{250, 250, 354} {
+			if _, _, err := r.ReadResponse(code); err != nil {
+				return err
+			}
+		}
+		if _, err := io.WriteString(conn, text); err != nil {
+			return err
+		}
+		if _, _, err := r.ReadResponse(250); err != nil {
+			return err
+		}
+		n.Add(1)
+	}
+	return nil
 }

@@ -207,7 +207,7 @@ func TestForwardGates(t *testing.T) {
 		{name: "nothing passes", text: plain, dns: []string{`sender.example. 60 IN TXT "v=spf1 -all"`}, hold: store.HoldUnauthenticated},
 		{
 			name: "spf alone under reject", text: plain,
-			dns:  []string{`_dmarc.sender.example. 60 IN TXT "v=DMARC1; p=reject"`}, hold: store.HoldDMARCWouldBreak,
+			dns: []string{`_dmarc.sender.example. 60 IN TXT "v=DMARC1; p=reject"`}, hold: store.HoldDMARCWouldBreak,
 		},
 		{name: "spf alone under none", text: plain, dns: []string{`_dmarc.sender.example. 60 IN TXT "v=DMARC1; p=none"`}},
 		{name: "our mark", text: "X-Forwarded-By: domaind mx.example.com\r\n" + plain, hold: store.HoldLoop},

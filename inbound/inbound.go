@@ -181,6 +181,7 @@ type Server struct {
 	door    *door
 	space   gauge
 	backlog backlogs
+	pieces  sync.Pool // of *[32 << 10]byte, what one read of a transfer takes
 
 	client  *http.Client
 	breaker *breaker
@@ -203,6 +204,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
 		c: c, key: key, door: newDoor(c), breaker: newBreaker(c.Now), wake: make(chan struct{}, 1),
 		backlog: backlogs{last: map[int64]level{}},
+		pieces:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
 	}
 	s.client = s.newClient()
 	s.smtp, s.lmtp = s.newSMTP(false), s.newSMTP(true)

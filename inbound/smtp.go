@@ -200,7 +200,9 @@ func (x *session) message(h parse.Header) store.NewMessage {
 func (x *session) receive(r io.Reader, body *store.Body) ([]byte, error) {
 	var head []byte
 	inHead := true
-	buf := make([]byte, 32<<10)
+	piece := x.s.pieces.Get().(*[32 << 10]byte)
+	defer x.s.pieces.Put(piece)
+	buf := piece[:]
 	end := time.Now().Add(maxTransfer)
 	for {
 		n, err := r.Read(buf)
