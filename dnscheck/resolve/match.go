@@ -16,10 +16,9 @@ const (
 	matchFull
 )
 
-// matches compares a packet with the query that it may answer: QR and opcode,
-// exactly one question, and that equal in name, type and class. The ID led
-// here already. That RD comes back is not asked for: it costs an attacker
-// nothing, and some servers drop it.
+// matches compares a packet with the query that it may answer: QR, opcode and
+// RD (RFC 1035 section 4.1.1), exactly one question, and that equal in name,
+// type and class. The ID led here already.
 func (q query) matches(pkt []byte) match {
 	if len(pkt) < headerSize {
 		return matchNone
@@ -30,6 +29,9 @@ func (q query) matches(pkt []byte) match {
 	}
 	if len(pkt) == headerSize && flags&maskRcode == dns.RcodeFormatError && q.hasEDNS() {
 		return matchFull // a server from before EDNS may give the header alone
+	}
+	if (flags^binary.BigEndian.Uint16(q.wire[2:]))&flagRD != 0 {
+		return matchNone
 	}
 	if binary.BigEndian.Uint16(pkt[4:]) != 1 || len(pkt) < q.qend {
 		return matchNone

@@ -10,8 +10,8 @@ import (
 )
 
 // exchangeTCP asks over a connection of its own (RFC 7766) and returns the
-// message that answers. Others on the connection are ignored; ctx ends it at
-// once.
+// message that answers. A few others on the connection are ignored; ctx ends it
+// at once.
 func exchangeTCP(ctx context.Context, addr netip.AddrPort, q query) ([]byte, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr.String())
@@ -29,7 +29,7 @@ func exchangeTCP(ctx context.Context, addr netip.AddrPort, q query) ([]byte, err
 	if _, err := conn.Write(out); err != nil {
 		return nil, err
 	}
-	for {
+	for range maxMisfits {
 		pkt, err := readTCP(conn)
 		if err != nil {
 			return nil, err
@@ -38,6 +38,7 @@ func exchangeTCP(ctx context.Context, addr netip.AddrPort, q query) ([]byte, err
 			return pkt, nil
 		}
 	}
+	return nil, errSuspect
 }
 
 // readTCP reads one message behind its length.

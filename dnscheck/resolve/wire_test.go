@@ -75,6 +75,7 @@ func TestMatches(t *testing.T) {
 		"another case, exact": {exact, func(p []byte) []byte { p[headerSize+1] ^= 0x20; return p }, matchCase},
 		"case of a digit":     {folded, func(p []byte) []byte { p[headerSize] ^= 0x20; return p }, matchNone},
 		"query":               {folded, func(p []byte) []byte { p[2] &^= 0x80; return p }, matchNone},
+		"RD lost":             {folded, func(p []byte) []byte { p[2] &^= 1; return p }, matchNone},
 		"opcode":              {folded, func(p []byte) []byte { p[2] |= 0x28; return p }, matchNone},
 		"name":                {folded, func(p []byte) []byte { p[headerSize+1]++; return p }, matchNone},
 		"type":                {folded, func(p []byte) []byte { p[headerSize+15]++; return p }, matchNone},
