@@ -72,7 +72,7 @@ func TestURISame(t *testing.T) {
 			t.Errorf("%s: valid %v, same %v", text, ok, u.Same(base))
 		}
 	}
-	for _, text := range []string{"", "a@example.com", "mailto:", "mailto:a", "mailto:@b.example", "mailto:a@b..c", "mailto:a@b c", "http://", "mailto:a!b@c.example"} {
+	for _, text := range []string{"", "a@example.com", "mailto:", "mailto:a", "mailto:@b.example", "mailto:a@b..c", "mailto:a@b c", "http://", "mailto:a!b@c.example", "https://a%e2%80%aeb.example/"} {
 		if u, ok := parseURI(text); ok {
 			t.Errorf("%q is valid: %+v", text, u)
 		}

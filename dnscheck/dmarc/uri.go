@@ -54,9 +54,9 @@ func parseURI(s string) (URI, bool) {
 	}
 	u := URI{Text: text, HasSize: text != s}
 	if parsed.Scheme != "mailto" {
-		u.Host = strings.ToLower(parsed.Hostname())
+		u.Host = strings.TrimSuffix(strings.ToLower(parsed.Hostname()), ".")
 		u.key = parsed.Scheme + "://" + strings.ToLower(parsed.Host) + parsed.Path + "?" + parsed.RawQuery
-		return u, u.Host != ""
+		return u, validHost(u.Host)
 	}
 	address, err := url.PathUnescape(parsed.Opaque)
 	if err != nil {
