@@ -1,8 +1,12 @@
 package server_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -31,5 +35,23 @@ func TestHalfClose(t *testing.T) {
 				t.Fatalf("%s %s: %d %s", tt.method, tt.path, got.status, got.body)
 			}
 		}
+	}
+}
+
+// TestExpectTooLarge: a client that asks first is not told to send a body that
+// is refused for its length.
+func TestExpectTooLarge(t *testing.T) {
+	h := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	ok(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = fmt.Fprintf(conn, "POST /v2/domain HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\n"+
+		"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n\r\n", adminKey)
+	ok(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	ok(t, err)
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("first came %s", resp.Status)
 	}
 }

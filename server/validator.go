@@ -142,6 +142,9 @@ func (p *param) sent(c echo.Context) []string {
 func (sh *shape) readBody(c echo.Context) error {
 	r := c.Request()
 	if r.ContentLength > maxBody {
+		if r.Header.Get("Expect") != "" { // it waits for a word before it sends (RFC 9110 section 10.1.1)
+			return newProblem(codeContentTooLarge)
+		}
 		return tooLarge(c)
 	}
 	if r.ContentLength != 0 {
