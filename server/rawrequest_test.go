@@ -193,7 +193,11 @@ func (r rawRequest) send(t *testing.T, h *harness, p placeholders) answer {
 	if r.HalfClose {
 		ok(t, conn.(*net.TCPConn).CloseWrite())
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.Method})
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, &http.Request{Method: r.Method})
+	for err == nil && resp.StatusCode == http.StatusContinue {
+		resp, err = http.ReadResponse(in, &http.Request{Method: r.Method})
+	}
 	if err != nil {
 		return answer{}
 	}
