@@ -112,7 +112,7 @@ func (x Expectation) moreProblems(f dkim.Finding) keySays {
 	case dkim.ProblemService:
 		return keySays{"dkim_service",
 			fmt.Sprintf("s=%s does not allow the key to be used for mail.", printable(f.Detail, maxOctets)),
-			"Remove the tag s= from the record, or enter the value again: " + x.Value}
+			"Remove the tag s= from the record (or let it name email), or enter the value again: " + x.Value}
 	case dkim.ProblemSyntax:
 		return keySays{code: "dkim_syntax", detail: "The text is no valid DKIM key record: " + printable(f.Detail, maxOctets) + "."}
 	}

@@ -105,7 +105,7 @@ func TestJudgeDKIM(t *testing.T) {
 		{name: "an Ed25519 key", lines: at("v=DKIM1; k=ed25519; p=" + ed25519P), verdict: VerdictMismatch, code: "dkim_mismatch", says: []string{"ed25519"}},
 		{name: "lower case", lines: at("v=DKIM1; p=" + strings.ToLower(p)), verdict: VerdictMismatch, code: "dkim_mismatch", says: []string{"lower case"}},
 		{name: "hash", lines: at("v=DKIM1; h=sha1; p=" + p), verdict: VerdictMismatch, code: "dkim_hash", says: []string{"h=sha1"}},
-		{name: "service", lines: at("v=DKIM1; s=tlsrpt; p=" + p), verdict: VerdictMismatch, code: "dkim_service"},
+		{name: "service", lines: at("v=DKIM1; s=tlsrpt; p=" + p), verdict: VerdictMismatch, code: "dkim_service", says: []string{"name email"}},
 
 		{name: "cut at 255", lines: at(value[:255]), verdict: VerdictMismatch, code: "dkim_truncated", says: []string{"character 255 of 410"}},
 		{name: "cut by one", lines: at(value[:409]), verdict: VerdictMismatch, code: "dkim_truncated", says: []string{"409"}},

@@ -105,6 +105,9 @@ func (j *dmarcJudge) weaker(rec dmarc.Record) Result {
 		r.Detail += " A tag that is not valid makes receivers read it so: " + printable(rec.Invalid[0], maxOctets) + "."
 	}
 	r.Hint = "Change the policy. " + j.x.publish(j.e)
+	if !rec.HasP {
+		j.remark(rec, &r) // p=none is what receivers read, not what was written
+	}
 	return r
 }
 

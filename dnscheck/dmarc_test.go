@@ -48,6 +48,7 @@ func TestJudgeDMARC(t *testing.T) {
 		{name: "report address among others", lines: at("v=DMARC1; p=quarantine; rua=mailto:a@shop.lab.example, MAILTO:dm%61rc@LAB.example"), expected: dmarcStrict, verdict: VerdictMatch},
 
 		{name: "weaker", lines: at("v=DMARC1; p=none" + ours), expected: dmarcStrict, verdict: VerdictMismatch, code: "dmarc_weaker", says: []string{"p=none", "p=quarantine"}},
+		{name: "no p is too weak", lines: at("v=DMARC1" + ours), expected: dmarcStrict, verdict: VerdictMismatch, code: "dmarc_weaker", warns: []string{"dmarc_p_missing"}},
 		{name: "t=y", lines: at("v=DMARC1; p=quarantine; t=y" + ours), expected: dmarcStrict, verdict: VerdictMismatch, code: "dmarc_weaker", says: []string{"t=y"}},
 		{name: "t=y, still enough", lines: at("v=DMARC1; p=reject; t=y" + ours), expected: dmarcStrict, verdict: VerdictMatch, warns: []string{"dmarc_testing"}},
 		{name: "bad p with rua reads as none", lines: at("v=DMARC1; p=quarentine" + ours), expected: dmarcStrict, verdict: VerdictMismatch, code: "dmarc_weaker", says: []string{"p=quarentine"}},

@@ -231,7 +231,7 @@ func (m *mxSet) hosts() string {
 func (m *mxSet) slip(host string) (code, detail, hint string) {
 	shown := printable(host, maxName)
 	for _, h := range m.wanted {
-		for _, zone := range []string{m.e.domain, m.e.suffix.registered(m.e.domain)} {
+		for _, zone := range m.e.zones() {
 			if host == h+"."+zone {
 				return "mx_target_doubled",
 					fmt.Sprintf("The MX record names %s: the domain was appended to our host.", shown),

@@ -143,3 +143,19 @@ func (f *fixed) Lookup(_ context.Context, name string, _ resolve.Type) (resolve.
 	}
 	return resolve.Answer{Name: name}, nil
 }
+
+// A provider appends its zone, and that may be any above the domain.
+func TestJudgeMXTargetWithTheZoneAppended(t *testing.T) {
+	const at = "in.team.shop.lab.example"
+	for zone, code := range map[string]string{
+		at: "mx_target_doubled", "team.shop.lab.example": "mx_target_doubled", "shop.lab.example": "mx_target_doubled",
+		"lab.example": "mx_target_doubled", "example": "mx_not_ours", "other.shop.lab.example": "mx_not_ours",
+	} {
+		e := testEnv(newZone(t, at+". 5 MX 10 mx.lab.example."+zone+"."))
+		e.domain = at
+		r := judgeMX(context.Background(), e, Expectation{Purpose: PurposeMX, Name: at, Value: testMX, Priority: 10})
+		if r.Code != code {
+			t.Errorf("appended %s: %s, want %s", zone, r.Code, code)
+		}
+	}
+}

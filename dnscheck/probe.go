@@ -95,6 +95,21 @@ func (e *env) doubled(name string) []string {
 	return names
 }
 
+// zones lists the names that can be the zone that a domain is in: the domain
+// itself, and those above it down to the registered one.
+func (e *env) zones() []string {
+	org := e.suffix.registered(e.domain)
+	all := []string{e.domain}
+	for name := e.domain; name != org; {
+		var ok bool
+		if _, name, ok = strings.Cut(name, "."); !ok {
+			break
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
 // randomLabel is a label of 128 bits that nobody published: what answers for
 // it is a wildcard (RFC 4592).
 func randomLabel() string { return strings.ToLower(rand.Text()) }
