@@ -58,6 +58,9 @@ type Expectation struct {
 	// those that prove nothing new included; it decides when a scheduled check
 	// may spend extra probes on a diagnosis.
 	Failures int
+	// Situation is that of the Result that is known so far, zero for none: what
+	// looks different now is diagnosed again.
+	Situation int64
 }
 
 // Target is one domain with the records to check. Disabled records are not in
@@ -100,6 +103,12 @@ type Result struct {
 	TTL time.Duration
 	// Confirmed says that a bad verdict was seen from a second vantage too.
 	Confirmed bool
+	// Diagnosed says that what does not match was looked into with extra
+	// questions. Where it was not, and Situation is above zero and still that
+	// of an earlier Result, the earlier Detail, Hint, Code and Warnings say more.
+	Diagnosed bool
+	// Situation stands for what the look showed without those questions.
+	Situation int64
 	CheckedAt time.Time
 
 	// weak says that a denial without its SOA record took part in the verdict.

@@ -21,7 +21,7 @@ const (
 )
 
 // diagnoseEvery says at which bad looks in a row a scheduled check asks extra
-// questions: the first and every tenth.
+// questions: the first and every tenth, beside each that shows something new.
 const diagnoseEvery = 10
 
 // Config is what a Checker needs.
@@ -76,7 +76,7 @@ func (c *Checker) Check(ctx context.Context, t Target, o Options) Report {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
-	p := c.newPass(t.Domain, o)
+	p := c.newPass(ctx, t.Domain, o)
 	report := Report{Domain: t.Domain, StartedAt: c.Now(), Results: make([]Result, len(t.Records))}
 	dead := p.dead(ctx, t)
 	var judging sync.WaitGroup
@@ -127,11 +127,11 @@ func (c *Checker) hostAddrs(ctx context.Context) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-func (c *Checker) ours(ctx context.Context) ([]netip.Addr, error) {
-	if len(c.SendingIPs) > 0 {
-		return c.SendingIPs, nil
+func (p *pass) ours(ctx context.Context) ([]netip.Addr, error) {
+	if len(p.SendingIPs) > 0 {
+		return p.SendingIPs, nil
 	}
-	return c.hostAddrs(ctx)
+	return p.hosts(ctx)
 }
 
 // dead asks the first question about a domain, the one for its MX records, and
@@ -172,10 +172,15 @@ type pass struct {
 	// first is the everyday view; direct and second confirm what it says, and
 	// are nil where they are not configured.
 	first, direct, second *look
+	// hosts gives the addresses of our MX hosts, which all judges of the pass
+	// share: as they were at its first question for them.
+	hosts func(context.Context) ([]netip.Addr, error)
 }
 
-func (c *Checker) newPass(domain string, o Options) *pass {
+func (c *Checker) newPass(ctx context.Context, domain string, o Options) *pass {
 	p := &pass{Checker: c, onDemand: o.OnDemand, first: newLook(domain, c.Fresh, c.Shared)}
+	hosts := sync.OnceValues(func() ([]netip.Addr, error) { return c.hostAddrs(ctx) })
+	p.hosts = func(context.Context) ([]netip.Addr, error) { return hosts() }
 	p.first.settle = true
 	if o.OnDemand {
 		p.first.soft = moreQueries
@@ -202,18 +207,25 @@ func (p *pass) queries() int {
 
 // check judges one record, and confirms what speaks against it.
 func (p *pass) check(ctx context.Context, x Expectation) Result {
-	// Most checks find a verified record as it was: they ask nothing extra, and
-	// a diagnosis later asks only what the first look did not.
-	healthy := x.Verified && !p.onDemand
-	diagnose := p.onDemand || x.Failures%diagnoseEvery == 0
-	r := p.judge(ctx, p.first, x, diagnose && !healthy)
-	if r.Verdict.Bad() && diagnose && healthy {
+	// Most checks find a record as it was: they ask nothing extra, and a
+	// diagnosis later asks only what the first look did not.
+	r := p.judge(ctx, p.first, x, false)
+	seen := x.situation(r)
+	if p.diagnoses(x, r.Verdict, seen) {
 		r = p.judge(ctx, p.first, x, true)
+		r.Diagnosed = true
 	}
+	r.Situation = seen
 	if r.Verdict.Bad() && (x.Verified || p.onDemand) {
 		r = p.confirm(ctx, x, r)
 	}
 	return r
+}
+
+// diagnoses says whether a look is worth extra questions.
+func (p *pass) diagnoses(x Expectation, v Verdict, seen int64) bool {
+	changed := x.Situation != 0 && x.Situation != seen
+	return p.onDemand || changed || v.Bad() && x.Failures%diagnoseEvery == 0
 }
 
 // judge runs the record's judge on what one look sees.
@@ -237,9 +249,9 @@ func (p *pass) judge(ctx context.Context, l *look, x Expectation, diagnose bool)
 	asked := &asker{look: l, x: x}
 	r = rule(ctx, &env{
 		resolver: asked, domain: l.domain, mxHosts: p.MXHosts,
-		ours: p.ours, hostAddrs: p.hostAddrs, suffix: p.Suffix, diagnose: diagnose,
+		ours: p.ours, hostAddrs: p.hosts, suffix: p.Suffix, diagnose: diagnose,
 	}, x)
-	r.weak = asked.weak
+	r.weak, r.Situation = asked.weak, otherSituation
 	if a, ok := l.known(x.own()); ok && r.TTL == 0 {
 		r.TTL = a.TTL
 	}

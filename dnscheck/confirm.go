@@ -143,6 +143,7 @@ func (x Expectation) propagating(r Result, match, asked int) Result {
 	}
 	r.Hint = "Nothing to change if you have just edited it; otherwise compare the zone on all its servers."
 	r.warn(WarnPropagating, r.Detail)
+	r.Situation = otherSituation
 	if x.Verified {
 		r.Verdict = VerdictUnknown
 	}
@@ -155,7 +156,7 @@ func (x Expectation) unproven(r Result) Result {
 	u := x.result(VerdictUnknown, resolve.CodeMalformed)
 	u.Detail = "DNS says that the record is gone, but without the SOA record that proves it (RFC 2308 section 5)."
 	u.Hint = "Nothing to change yet; we keep asking."
-	u.Warnings, u.TTL = r.Warnings, r.TTL
+	u.Warnings, u.TTL, u.Situation = r.Warnings, r.TTL, otherSituation
 	return u
 }
 

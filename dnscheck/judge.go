@@ -49,6 +49,7 @@ func (x Expectation) result(v Verdict, code string) Result {
 // unknown turns a failed lookup into a Result that moves nothing.
 func (x Expectation) unknown(err error) Result {
 	r := x.result(VerdictUnknown, resolve.CodeServFail)
+	r.Situation = otherSituation
 	r.Detail = "DNS gave no answer to judge by."
 	r.Hint = "Nothing to change yet; we keep asking."
 	var e *resolve.Error

@@ -22,9 +22,7 @@ func (j *spfJudge) explain(ctx context.Context, record spf.Record, c cause) Resu
 		return r
 	}
 	r.Hint = j.hint(record, c, r.Suggested)
-	if j.e.diagnose {
-		j.surroundings(ctx, &r)
-	}
+	j.surroundings(ctx, &r)
 	return r
 }
 

@@ -144,9 +144,9 @@ func (j *spfJudge) costs(ctx context.Context, r *Result, record spf.Record) {
 }
 
 // surroundings looks at what else DNS serves: the obsolete record type, and
-// wildcards. A sweep of verified records does without.
+// wildcards. Only a diagnosis asks.
 func (j *spfJudge) surroundings(ctx context.Context, r *Result) {
-	if j.x.Verified && !j.e.diagnose {
+	if !j.e.diagnose {
 		return
 	}
 	p := j.e.prober()

@@ -137,15 +137,21 @@ func (k *checking) event(l *line, event string, before RecordStatus, r dnscheck.
 }
 
 // show keeps what a result says. A look that learned nothing leaves what is
-// known of a verified record, and says why where there is nothing to keep.
+// known of a verified record, and says why where there is nothing to keep. One
+// that saw what is known, and asked no further, leaves what a diagnosis found.
 func (r *line) show(res dnscheck.Result, now time.Time) {
 	r.LastCheckedAt = now
 	if res.Verdict == dnscheck.VerdictUnknown {
 		if r.Status != RecordStatusVerified {
 			r.Code, r.Detail, r.Hint = res.Code, res.Detail, res.Hint
+			r.Situation = res.Situation
 		}
 		return
 	}
+	if !res.Diagnosed && res.Situation > 0 && res.Situation == r.Situation {
+		return
+	}
+	r.Situation = res.Situation
 	r.Code, r.Detail, r.Hint = res.Code, res.Detail, res.Hint
 	r.Observed, r.Suggested, r.Warnings = res.Observed, res.Suggested, res.Warnings
 }

@@ -164,14 +164,15 @@ func (s *Store) expectations(ctx context.Context, byID map[int64]*claimed, narro
 }
 
 const expectQuery = `SELECT domain_id, id, purpose, name, value, priority,
-	CASE WHEN status = 'verified' THEN 1 ELSE 0 END, bad_looks, retired
+	CASE WHEN status = 'verified' THEN 1 ELSE 0 END, bad_looks, situation, retired
 	FROM record WHERE status <> 'disabled' AND key_state <> 'retired' AND domain_id IN (`
 
 func expect(row scanner, byID map[int64]*claimed) error {
 	var x dnscheck.Expectation
 	var domainID int64
 	var retired string
-	err := row.Scan(&domainID, &x.ID, &x.Purpose, &x.Name, &x.Value, &x.Priority, &x.Verified, &x.Failures, &retired)
+	err := row.Scan(&domainID, &x.ID, &x.Purpose, &x.Name, &x.Value, &x.Priority, &x.Verified, &x.Failures, &x.Situation,
+		&retired)
 	if err != nil {
 		return err
 	}

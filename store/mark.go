@@ -50,6 +50,7 @@ func (x *tx) mark(c claim, t Tenant, m Mark) error {
 	was := lines[i]
 	r := &lines[i]
 	r.setState(applyMark(was.state(), m.Status, x.now))
+	r.Situation = 0 // the next look says anew what it sees
 	if m.Observed != nil {
 		r.Observed = []string{*m.Observed}
 	}

@@ -102,8 +102,10 @@ type line struct {
 	Seq          int
 	PendingSince time.Time
 	evidence
-	KeyState string   // DKIM only
-	Retired  []string // older values, so that an old key is told from a foreign one
+	// Situation is that of the look whose words are kept (dnscheck.Result).
+	Situation int64
+	KeyState  string   // DKIM only
+	Retired   []string // older values, so that an old key is told from a foreign one
 }
 
 func (r *line) state() state {
@@ -134,7 +136,7 @@ func parts(lines []line) []part {
 
 func (x *tx) lines(c claim) ([]line, error) {
 	rows, err := x.query(context.Background(), `SELECT `+recordColumns+`, seq, pending_since, bad_count,
-		bad_first_at, bad_last_at, suspect_at, suspect_ttl, match_ttl, bad_looks, key_state, retired FROM record
+		bad_first_at, bad_last_at, suspect_at, suspect_ttl, match_ttl, bad_looks, situation, key_state, retired FROM record
 		WHERE domain_id = ? AND user_id = ? ORDER BY seq`, c.ID, c.UserID)
 	if err != nil {
 		return nil, wrap("read records", err)
@@ -157,7 +159,7 @@ func scanLine(row scanner) (line, error) {
 	var pending, first, last, suspect, suspectTTL, matchTTL int64
 	var retired string
 	err := row.Scan(append(scan.dest(&r.Record), &r.Seq, &pending, &r.Bad, &first, &last, &suspect,
-		&suspectTTL, &matchTTL, &r.Looks, &r.KeyState, &retired)...)
+		&suspectTTL, &matchTTL, &r.Looks, &r.Situation, &r.KeyState, &retired)...)
 	if err != nil {
 		return line{}, err
 	}
@@ -175,11 +177,11 @@ func (x *tx) putLine(c claim, r line) error {
 	_, err := x.exec(`UPDATE record SET required = ?, status = ?, override = ?, degraded = ?, code = ?,
 		detail = ?, hint = ?, observed = ?, suggested = ?, warnings = ?, last_checked_at = ?, verified_at = ?,
 		pending_since = ?, bad_count = ?, bad_first_at = ?, bad_last_at = ?, suspect_at = ?, suspect_ttl = ?,
-		match_ttl = ?, bad_looks = ?, key_state = ?, retired = ? WHERE domain_id = ? AND seq = ? AND user_id = ?`,
+		match_ttl = ?, bad_looks = ?, situation = ?, key_state = ?, retired = ? WHERE domain_id = ? AND seq = ? AND user_id = ?`,
 		r.Required, r.Status, r.Override, r.Degraded, r.Code, r.Detail, r.Hint, toText(r.Observed),
 		r.Suggested, toText(r.Warnings), ms(r.LastCheckedAt), ms(r.VerifiedAt), ms(r.PendingSince), r.Bad,
 		ms(r.First), ms(r.Last), ms(r.Suspect), r.SuspectTTL.Milliseconds(), r.MatchTTL.Milliseconds(),
-		r.Looks, r.KeyState, toText(r.Retired), c.ID, r.Seq, c.UserID)
+		r.Looks, r.Situation, r.KeyState, toText(r.Retired), c.ID, r.Seq, c.UserID)
 	return wrap("write record", err)
 }
 

@@ -98,6 +98,7 @@ CREATE TABLE record (
   suspect_ttl     INTEGER NOT NULL DEFAULT 0,
   match_ttl       INTEGER NOT NULL DEFAULT 0,
   bad_looks       INTEGER NOT NULL DEFAULT 0,
+  situation       INTEGER NOT NULL DEFAULT 0,
 
   -- DKIM only: which key of a rotation it publishes, and the older values.
   key_state       TEXT    NOT NULL DEFAULT '' CHECK (key_state IN ('', 'active', 'next', 'retired')),
