@@ -29,7 +29,7 @@ func newMetrics() *metrics {
 			Name: "domaind_checks_total", Help: "Records judged, by verdict.",
 		}, []string{"verdict"}),
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "domaind_dns_queries_total", Help: "DNS queries that ended, by rcode (or TIMEOUT, ERROR, CASE, MALFORMED) and transport.",
+			Name: "domaind_dns_queries_total", Help: "DNS queries that ended, by rcode (or TIMEOUT, ERROR, SUSPECT, MALFORMED, BLOCKED) and transport.",
 		}, []string{"rcode", "transport"}),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "domaind_check_lag_seconds", Help: "How late scheduled checks started.",

@@ -220,7 +220,7 @@ func (c *call) take(ctx context.Context, d delivery) (over bool) {
 		c.keep(a.up, c.malformed()) // it may be forged: the true one may follow
 		return false
 	}
-	c.close(a, rcodeName(m.rcode))
+	c.close(a, m.outcome())
 	if m.tc {
 		return c.overTCP(ctx, a.up, a.query, c.chase.fail(CodeTruncated,
 			"The answer is too long for UDP, and the name server does not give it over TCP."))
@@ -250,7 +250,7 @@ func (c *call) overTCP(ctx context.Context, up *upstream, q query, failure *Erro
 		c.fault(up, c.malformed())
 		return false
 	}
-	c.observe(rcodeName(m.rcode), "tcp")
+	c.observe(m.outcome(), "tcp")
 	if m.tc {
 		c.fault(up, failure)
 		return false

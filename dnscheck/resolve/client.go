@@ -44,7 +44,8 @@ type Config struct {
 	// TCP asks over TCP only.
 	TCP bool
 	// OnQuery is told of each query that has ended: by the rcode ("NOERROR"),
-	// or "TIMEOUT", "ERROR", "SUSPECT", "MALFORMED"; transport is "udp" or "tcp".
+	// or "TIMEOUT", "ERROR", "SUSPECT", "MALFORMED", or "BLOCKED" for what the
+	// resolver withholds by its policy (RFC 8914); transport is "udp" or "tcp".
 	// It is called concurrently and must not block.
 	OnQuery func(rcode, transport string)
 }

@@ -18,7 +18,8 @@ const (
 
 // matches compares a packet with the query that it may answer: QR, opcode and
 // RD (RFC 1035 section 4.1.1), exactly one question, and that equal in name,
-// type and class. The ID led here already.
+// type and class. The ID led here already. That an OPT record comes back is
+// not asked for: a server without EDNS gives none (RFC 6891 section 7).
 func (q query) matches(pkt []byte) match {
 	if len(pkt) < headerSize {
 		return matchNone

@@ -16,8 +16,25 @@ var (
 	edeNetwork = []uint16{22, 23} // no reachable authority, network error
 )
 
-func (m message) hasEDE(codes []uint16) bool {
-	return slices.ContainsFunc(m.ede, func(c uint16) bool { return slices.Contains(codes, c) })
+func (m message) hasEDE(codes []uint16) bool { return m.findEDE(codes) >= 0 }
+
+// findEDE returns the first extended error that is one of these codes, or -1.
+func (m message) findEDE(codes []uint16) int {
+	for _, c := range m.ede {
+		if slices.Contains(codes, c) {
+			return int(c)
+		}
+	}
+	return -1
+}
+
+// outcome names what became of a query, for the metrics. An answer that the
+// resolver withholds is for its operator to see, whatever its rcode.
+func (m message) outcome() string {
+	if m.hasEDE(edePolicy) {
+		return "BLOCKED"
+	}
+	return rcodeName(m.rcode)
 }
 
 // trouble returns why a message says nothing about the name, or nil when it is
@@ -26,7 +43,7 @@ func (m message) trouble(c *chase) *Error {
 	said := "The name server answered " + rcodeName(m.rcode)
 	switch {
 	case m.hasEDE(edePolicy):
-		return c.fail(CodeRefused, fmt.Sprintf("The resolver withholds the answer by its own policy (extended error %d).", m.ede[0]))
+		return c.fail(CodeRefused, fmt.Sprintf("The resolver withholds the answer by its own policy (extended error %d).", m.findEDE(edePolicy)))
 	case m.rcode == dns.RcodeSuccess, m.rcode == dns.RcodeNameError:
 		return nil
 	case m.rcode == dns.RcodeServerFailure && m.hasEDE(edeBogus):
