@@ -139,7 +139,7 @@ func TestJudgeSPFByMechanism(t *testing.T) {
 			if c.expected == "" {
 				c.expected = include
 			}
-			c.check(t, spfResult(z, spfEnv(z), c.expected))
+			c.check(t, spfResult(spfEnv(z), c.expected))
 		})
 	}
 }

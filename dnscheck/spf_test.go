@@ -64,7 +64,7 @@ func spfEnv(z *zoneMap, ips ...string) *env {
 }
 
 // spfResult judges the record that the lines publish.
-func spfResult(z *zoneMap, e *env, expected string) Result {
+func spfResult(e *env, expected string) Result {
 	return judgeSPF(context.Background(), e, Expectation{ID: 7, Purpose: PurposeSPF, Name: testDomain, Value: expected})
 }
 
@@ -77,7 +77,7 @@ func TestJudgeSPF(t *testing.T) {
 				c.expected = include
 			}
 			e := spfEnv(z, "192.0.2.25")
-			r := spfResult(z, e, c.expected)
+			r := spfResult(e, c.expected)
 			text := r
 			text.Hint += "\n" + r.Suggested
 			c.check(t, text)
@@ -157,7 +157,7 @@ var spfMatches = []judgeCase{
 func TestJudgeSPFUnknown(t *testing.T) {
 	z := newZone(t, spfCommon...)
 	z.broken[testDomain] = resolve.CodeTimeout
-	if r := spfResult(z, spfEnv(z, "192.0.2.25"), include); r.Verdict != VerdictUnknown || r.Code != resolve.CodeTimeout {
+	if r := spfResult(spfEnv(z, "192.0.2.25"), include); r.Verdict != VerdictUnknown || r.Code != resolve.CodeTimeout {
 		t.Errorf("the record's own name: %s %s", r.Verdict, r.Code)
 	}
 
@@ -169,7 +169,7 @@ func TestJudgeSPFUnknown(t *testing.T) {
 		z := newZone(t, append(slices.Clone(spfCommon), own(record))...)
 		e := spfEnv(z)
 		e.ours = func(context.Context) ([]netip.Addr, error) { return nil, failing }
-		if r := spfResult(z, e, include); r.Verdict != want {
+		if r := spfResult(e, include); r.Verdict != want {
 			t.Errorf("our addresses unknown, %q: %s, want %s", record, r.Verdict, want)
 		}
 	}
