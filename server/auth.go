@@ -24,12 +24,26 @@ const bootstrapID = "bootstrap"
 // rank orders the scopes: each may do what the ones before it may.
 var rank = map[store.Scope]int{store.ScopeRead: 1, store.ScopeWrite: 2, store.ScopeAdmin: 3}
 
-// authenticate lets a call through for a valid key of at least the scope. It
-// stands before anything reads the body.
-func (s *Server) authenticate(scope store.Scope) echo.MiddlewareFunc {
+// linkScheme is the security scheme of operations that links may call, and
+// tokenParam the query parameter that it is about.
+const (
+	linkScheme = "messageToken"
+	tokenParam = "token"
+)
+
+// authenticate lets a call through for a valid key of at least the scope or,
+// where the operation takes links, for a valid token. It stands before
+// anything reads the body.
+func (s *Server) authenticate(scope store.Scope, links bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
+			if tokens := c.QueryParams()[tokenParam]; links && len(tokens) > 0 {
+				if err := s.openLink(c, tokens[0]); err != nil {
+					return err
+				}
+				return next(c)
+			}
 			sent := r.Header[keyHeader]
 			if len(sent) > 1 {
 				return badParameter(fieldError{"/header/x-api-key", "repeated-header", "send one API key"})
@@ -57,6 +71,30 @@ func (s *Server) authenticate(scope store.Scope) echo.MiddlewareFunc {
 	}
 }
 
+// openLink checks the token of a link: it is for one message of one domain,
+// and speaks for the user that has the domain.
+func (s *Server) openLink(c echo.Context, token string) error {
+	ctx, id := c.Request().Context(), pathValue(c, "id")
+	n, fault := validDomain("/path/domain", pathValue(c, "domain"), s.cfg.Policy)
+	if fault != nil {
+		return badParameter(*fault)
+	}
+	t, err := s.cfg.Store.TokenTenant(ctx, n.ASCII, id, token)
+	if errors.Is(err, store.ErrToken) {
+		if err := s.limits.badKey(c.RealIP()); err != nil {
+			return err
+		}
+		return newProblem(codeInvalidAPIKey, api.FieldError{
+			Pointer: "/query/" + tokenParam, Code: "invalid-token", Detail: "the token is not of this message, or has expired",
+		}).with("The link is not valid, or not any more; read the message for a fresh one.")
+	}
+	if err != nil {
+		return err
+	}
+	callFrom(ctx).link = &t
+	return s.limits.request("link:"+id, c.Response().Header())
+}
+
 // unauthorized gives one answer for every key that is not valid, so that it
 // tells nothing about keys; an address that keeps trying is slowed down.
 func (s *Server) unauthorized(c echo.Context) error {
@@ -82,9 +120,15 @@ func (s *Server) key(ctx context.Context, secret string) (store.Key, error) {
 }
 
 // tenant says on whose behalf the call is made. A key that is bound to a user
-// speaks for no other. Without a checked key there is no tenant: a handler that
-// were ever reached past authenticate would get no further.
+// speaks for no other. Without a checked key or link there is no tenant: a handler
+// that were ever reached past authenticate would get no further.
 func tenant(ctx context.Context, userID string) (store.Tenant, error) {
+	if link := callFrom(ctx).link; link != nil {
+		if userID != "" && userID != link.UserID {
+			return store.Tenant{}, newProblem(codeUserMismatch)
+		}
+		return *link, nil
+	}
 	k := callFrom(ctx).key
 	if k.ID == "" {
 		return store.Tenant{}, newProblem(codeInvalidAPIKey)

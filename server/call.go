@@ -13,8 +13,9 @@ import (
 // call is what is known of one request on its way.
 type call struct {
 	id   string
-	key  store.Key // zero before the key was checked
-	code string    // of the problem that was answered
+	key  store.Key     // zero before the key was checked
+	link *store.Tenant // nil unless a link's token was checked
+	code string        // of the problem that was answered
 }
 
 type callKey struct{}

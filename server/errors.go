@@ -12,6 +12,7 @@ import (
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/dnscheck/name"
 	"github.com/domaind/domaind/gen/api"
+	"github.com/domaind/domaind/inbound/parse"
 	"github.com/domaind/domaind/store"
 )
 
@@ -26,6 +27,10 @@ var fromError = []struct {
 }{
 	{as[*problem], func(err error) *problem { p, _ := errors.AsType[*problem](err); return p }},
 	{is(store.ErrNotFound), of(codeNotFound)},
+	{is(parse.ErrNoAttachment), of(codeNotFound)},
+	{is(store.ErrNoEndpoint), func(error) *problem {
+		return newProblem(codeConflict).with("The route has no webhook_url to call.")
+	}},
 	{is(store.ErrConflict), of(codeConflict)},
 	{is(store.ErrPrecondition), of(codePreconditionFailed)},
 	{is(store.ErrCursor), func(error) *problem {

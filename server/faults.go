@@ -17,6 +17,9 @@ var valueCodes = map[string]string{
 	"forward_to_email": "invalid-email",
 	"forward_mode":     "invalid-forward-mode",
 	"status":           "invalid-status",
+	"state":            "invalid-state",
+	"from":             "invalid-time",
+	"until":            "invalid-time",
 	"observed_value":   "invalid-observed-value",
 	"cursor":           "invalid-cursor",
 	"if-match":         "invalid-entity-tag",
@@ -57,7 +60,7 @@ func valueFault(keyword string, s *openapi3.Schema) (code, detail string) {
 		return "too-long", fmt.Sprintf("the text has at most %d characters", *s.MaxLength)
 	case "minimum", "maximum":
 		return "out-of-range", fmt.Sprintf("the number is from %.0f to %.0f", *s.Min, *s.Max)
-	case "pattern":
+	case "pattern", "format":
 		return "invalid-format", "the text is not of the documented form"
 	default:
 		return "invalid-value", "the value is not as documented"

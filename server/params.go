@@ -29,14 +29,13 @@ func newParam(p *openapi3.Parameter) (param, error) {
 	}
 	switch {
 	case s.Type.Is(openapi3.TypeInteger):
-		out.check = func(v string) (string, string) {
-			if _, fault := parseLimit(v); fault != nil {
-				return fault.Code, fault.Detail
-			}
-			return "", ""
+		if s.Min == nil || s.Max == nil {
+			return out, fmt.Errorf("openapi.yaml: parameter %s is an integer without bounds", p.Name)
 		}
-		if p.Name != "limit" {
-			return out, fmt.Errorf("openapi.yaml: parameter %s is an integer with bounds that nobody checks", p.Name)
+		low, high := int64(*s.Min), int64(*s.Max)
+		out.check = func(v string) (string, string) {
+			_, code, detail := parseNumber(v, low, high)
+			return code, detail
 		}
 	case s.Type.Is(openapi3.TypeString):
 		check, err := textCheck(s)

@@ -43,7 +43,7 @@ var kinds = []kind{
 	{codeInvalidAPIKey, http.StatusUnauthorized, "Missing or invalid API key", "Send one valid API key in the x-api-key header. It was missing, or it is unknown, revoked or expired."},
 	{codeInsufficientScope, http.StatusForbidden, "Insufficient scope", "This API key may not make this call."},
 	{codeUserMismatch, http.StatusForbidden, "Another user or organization", "This API key is bound to another user or organization."},
-	{codeNotFound, http.StatusNotFound, "Not found", "There is no such call, or no such domain or record for this user."},
+	{codeNotFound, http.StatusNotFound, "Not found", "There is no such call, or no such thing for this user."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "The path does not take this method; the Allow header lists those it takes."},
 	{codeConflict, http.StatusConflict, "Conflict", "The user has this name already, in an organization that the API key does not reach."},
 	{codePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The route is not the version that If-Match names; read it again."},

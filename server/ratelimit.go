@@ -15,6 +15,7 @@ import (
 // The limits beside Config.RateLimit.
 const (
 	verifyPerHour    = 60 // check-now calls of a user
+	testsPerHour     = 60 // test calls of a user's webhooks
 	badKeysPerMinute = 60 // wrong keys from an address, before 401 turns into 429
 )
 
@@ -23,8 +24,8 @@ const maxBuckets = 50_000
 
 // limits holds the rate limits; a nil set lifts its limit.
 type limits struct {
-	requests, verifies, badKeys *buckets
-	policy                      []string // the header that describes requests
+	requests, verifies, tests, badKeys *buckets
+	policy                             []string // the header that describes requests
 }
 
 func newLimits(perMinute int, now func() time.Time) *limits {
@@ -35,6 +36,7 @@ func newLimits(perMinute int, now func() time.Time) *limits {
 		policy:   []string{fmt.Sprintf(`"requests";q=%d;w=60`, perMinute)},
 		requests: newBuckets(perMinute, time.Minute, now),
 		verifies: newBuckets(verifyPerHour, time.Hour, now),
+		tests:    newBuckets(testsPerHour, time.Hour, now),
 		badKeys:  newBuckets(badKeysPerMinute, time.Minute, now),
 	}
 }
@@ -60,6 +62,15 @@ func (l *limits) verify(userID string) error {
 		return nil
 	}
 	_, wait := l.verifies.take(userID)
+	return tooMany(wait)
+}
+
+// test takes one test call of a user's webhook.
+func (l *limits) test(userID string) error {
+	if l.tests == nil {
+		return nil
+	}
+	_, wait := l.tests.take(userID)
 	return tooMany(wait)
 }
 

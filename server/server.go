@@ -57,6 +57,16 @@ type Config struct {
 	CheckNow CheckNow
 	// Wake tells the monitor that a domain was created or handed back to DNS.
 	Wake func()
+	// TestEndpoint calls the webhook of a domain's route once; see
+	// inbound.Server.TestRoute. nil answers the call with 503.
+	TestEndpoint func(ctx context.Context, t store.Tenant, domain string) (store.Attempt, error)
+	// WakeDelivery tells the deliveries that some are due now.
+	WakeDelivery func()
+	// ForwardingOff refuses routes that forward: the service has no relay.
+	ForwardingOff bool
+	// PublicURL is what links start with, without a final slash; "" makes them
+	// relative.
+	PublicURL string
 	// Service says which mail host answers name.
 	Service dnscheck.Service
 	// Policy holds what the operator adds to the rules for names. The mail host
@@ -93,6 +103,7 @@ type Server struct {
 	bootstrap *[sha256.Size]byte
 	limits    *limits
 	metrics   *metrics
+	parsers   chan struct{} // as many as messages may be parsed at a time
 	draining  atomic.Bool
 }
 
@@ -114,7 +125,7 @@ func New(c Config) (*Server, error) {
 		c.Registry = prometheus.NewRegistry()
 	}
 	c.Policy = withDefaults(c.Policy, c.Service)
-	s := &Server{cfg: c, limits: newLimits(c.RateLimit, c.Now)}
+	s := &Server{cfg: c, limits: newLimits(c.RateLimit, c.Now), parsers: make(chan struct{}, maxParsing)}
 	if c.BootstrapKey != "" {
 		if len(c.BootstrapKey) < minBootstrapKey {
 			return nil, ErrBootstrapKey
@@ -190,5 +201,12 @@ func (s *Server) Drain() { s.draining.Store(true) }
 func (s *Server) wake() {
 	if s.cfg.Wake != nil {
 		s.cfg.Wake()
+	}
+}
+
+// wakeDelivery tells the deliveries that there is work.
+func (s *Server) wakeDelivery() {
+	if s.cfg.WakeDelivery != nil {
+		s.cfg.WakeDelivery()
 	}
 }

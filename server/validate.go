@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -24,7 +25,6 @@ const (
 	minSecretOctets  = 8
 	maxSecretOctets  = 256
 	maxObservedRunes = 2048
-	maxPageLimit     = 100
 	// RFC 5321 section 4.5.3.1: 64 octets of local part, and a path of 256
 	// with its angle brackets.
 	maxLocalOctets = 64
@@ -94,17 +94,17 @@ func missingForMode(mode string, hasURL, hasEmail bool) *fieldError {
 	return nil
 }
 
-// parseLimit reads a page size: a plain decimal number from 1 to 100. The
-// integer parsers of the libraries also take signs and leading zeros.
-func parseLimit(s string) (int, *fieldError) {
+// parseNumber reads a plain decimal number from low to high, which is 0 or
+// more. The integer parsers of the libraries also take signs and leading zeros.
+func parseNumber(s string, low, high int64) (n int64, code, detail string) {
 	if s == "" || strings.Trim(s, "0123456789") != "" || s[0] == '0' && len(s) > 1 {
-		return 0, &fieldError{"/query/limit", "not-an-integer", "limit is a whole number in plain digits"}
+		return 0, "not-an-integer", "this is a whole number in plain digits"
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > maxPageLimit {
-		return 0, &fieldError{"/query/limit", "out-of-range", "limit is a number from 1 to 100"}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < low || n > high {
+		return 0, "out-of-range", fmt.Sprintf("this is a number from %d to %d", low, high)
 	}
-	return n, nil
+	return n, "", ""
 }
 
 // canonicalEmail returns the address with its domain as Name.ASCII. It takes an

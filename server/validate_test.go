@@ -170,17 +170,18 @@ func TestValidDomain(t *testing.T) {
 	wantFault(t, "co.uk", f, "public-suffix", "/domain")
 }
 
-func TestParseLimit(t *testing.T) {
-	for in, want := range map[string]int{"1": 1, "50": 50, "100": 100} {
-		if n, f := parseLimit(in); n != want || f != nil {
-			t.Errorf("parseLimit(%q) = %d, %+v", in, n, f)
+func TestParseNumber(t *testing.T) {
+	for in, want := range map[string]int64{"1": 1, "50": 50, "100": 100} {
+		if n, code, _ := parseNumber(in, 1, 100); n != want || code != "" {
+			t.Errorf("parseNumber(%q) = %d, %s", in, n, code)
 		}
 	}
-	for in, code := range map[string]string{
+	for in, want := range map[string]string{
 		"0": "out-of-range", "101": "out-of-range", "99999999999999999999": "out-of-range", "": "not-an-integer", "+5": "not-an-integer", "-1": "not-an-integer", "05": "not-an-integer",
 		"0x10": "not-an-integer", "5.0": "not-an-integer", "1e1": "not-an-integer", "٥": "not-an-integer", " 5": "not-an-integer", "5 ": "not-an-integer", "1_0": "not-an-integer", "５": "not-an-integer",
 	} {
-		_, f := parseLimit(in)
-		wantFault(t, in, f, code, "/query/limit")
+		if _, code, detail := parseNumber(in, 1, 100); code != want || detail == "" {
+			t.Errorf("parseNumber(%q): %s %q, want %s", in, code, detail, want)
+		}
 	}
 }

@@ -45,10 +45,27 @@ func (s *Server) operations() (map[string][]echo.MiddlewareFunc, error) {
 			if err != nil {
 				return nil, err
 			}
-			all[op.OperationID] = []echo.MiddlewareFunc{s.authenticate(scope), shape.validate}
+			links := takesLinks(op)
+			if links {
+				shape.query = append(shape.query, tokenParam)
+			}
+			all[op.OperationID] = []echo.MiddlewareFunc{s.authenticate(scope, links), shape.validate}
 		}
 	}
 	return all, nil
+}
+
+// takesLinks reports whether a link's token opens the operation.
+func takesLinks(op *openapi3.Operation) bool {
+	if op.Security == nil {
+		return false
+	}
+	for _, way := range *op.Security {
+		if _, ok := way[linkScheme]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // shape is what a call of one operation must look like.
@@ -126,15 +143,20 @@ func (p *param) sent(c echo.Context) []string {
 	case openapi3.ParameterInHeader:
 		return c.Request().Header.Values(p.name)
 	}
-	value := c.Param(p.name)
-	if c.Request().URL.RawPath != "" { // the router matched the path as it was sent
-		decoded, err := url.PathUnescape(value)
-		if err != nil {
-			decoded = "" // net/http has refused it before
-		}
-		value = decoded
+	return []string{pathValue(c, p.name)}
+}
+
+// pathValue gives a parameter of the path, decoded.
+func pathValue(c echo.Context, name string) string {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" { // else the router matched the path as it was sent
+		return value
 	}
-	return []string{value}
+	decoded, err := url.PathUnescape(value)
+	if err != nil {
+		return "" // net/http has refused it before
+	}
+	return decoded
 }
 
 // readBody reads a JSON body in full, checks it, and leaves the value to the

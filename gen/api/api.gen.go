@@ -23,6 +23,36 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDead      DeliveryState = "dead"
+	DeliveryStateDelivered DeliveryState = "delivered"
+	DeliveryStateFailed    DeliveryState = "failed"
+	DeliveryStateHeld      DeliveryState = "held"
+	DeliveryStateQueued    DeliveryState = "queued"
+	DeliveryStateStored    DeliveryState = "stored"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDead:
+		return true
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateFailed:
+		return true
+	case DeliveryStateHeld:
+		return true
+	case DeliveryStateQueued:
+		return true
+	case DeliveryStateStored:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DNSRecordPurpose.
 const (
 	DNSRecordPurposeDKIM  DNSRecordPurpose = "dkim"
@@ -134,6 +164,100 @@ func (e RecordStatus) Valid() bool {
 	}
 }
 
+// Defines values for RetryDeliveriesRequestStates.
+const (
+	RetryDeliveriesRequestStatesDead      RetryDeliveriesRequestStates = "dead"
+	RetryDeliveriesRequestStatesDelivered RetryDeliveriesRequestStates = "delivered"
+	RetryDeliveriesRequestStatesFailed    RetryDeliveriesRequestStates = "failed"
+	RetryDeliveriesRequestStatesHeld      RetryDeliveriesRequestStates = "held"
+	RetryDeliveriesRequestStatesStored    RetryDeliveriesRequestStates = "stored"
+)
+
+// Valid indicates whether the value is a known member of the RetryDeliveriesRequestStates enum.
+func (e RetryDeliveriesRequestStates) Valid() bool {
+	switch e {
+	case RetryDeliveriesRequestStatesDead:
+		return true
+	case RetryDeliveriesRequestStatesDelivered:
+		return true
+	case RetryDeliveriesRequestStatesFailed:
+		return true
+	case RetryDeliveriesRequestStatesHeld:
+		return true
+	case RetryDeliveriesRequestStatesStored:
+		return true
+	default:
+		return false
+	}
+}
+
+// Attachment defines model for Attachment.
+type Attachment struct {
+	// Bytes The size, decoded.
+	//
+	// Example: 1024
+	Bytes int `json:"bytes"`
+
+	// ContentID Example:
+	ContentID string `json:"content_id"`
+
+	// ContentType As its sender declared it; nobody has looked.
+	//
+	// Example: application/pdf
+	ContentType string `json:"content_type"`
+
+	// Filename As its sender named it; empty without a name.
+	//
+	// Example: invoice.pdf
+	Filename string `json:"filename"`
+
+	// Index Example: 0
+	Index int `json:"index"`
+
+	// Sha256 Of the decoded content, in hexadecimal.
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// URL Opens without a key until `links_expire_at`.
+	//
+	// Example: https://api.example.com/v2/domains/customer.com/messages/01JGFJJZ000000000000000000/attachments/0?token=AAAAAGlXLxUAAAAA
+	URL string `json:"url"`
+}
+
+// Attempt One try.
+type Attempt struct {
+	// Answer The first octets of the answer, printable.
+	//
+	// Example: Internal Server Error
+	Answer *string `json:"answer,omitempty"`
+
+	// At RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	At Time `json:"at"`
+
+	// DurationMs Milliseconds.
+	//
+	// Example: 120
+	DurationMs int64 `json:"duration_ms"`
+
+	// Error Why it failed; left out for a success.
+	//
+	// Example: the endpoint answered 500
+	Error *string `json:"error,omitempty"`
+
+	// N From 1 within its delivery.
+	//
+	// Example: 11
+	N *int `json:"n,omitempty"`
+
+	// Status The status of HTTP or SMTP; left out when there was no answer.
+	//
+	// Example: 500
+	Status *int `json:"status,omitempty"`
+}
+
 // CreateDomainRequest defines model for CreateDomainRequest.
 type CreateDomainRequest struct {
 	// Domain The name, in Unicode or in A-labels, in any case.
@@ -192,6 +316,89 @@ type DeleteDomainResult struct {
 	// Ok Example: true
 	Ok bool `json:"ok"`
 }
+
+// DeleteMessageResult defines model for DeleteMessageResult.
+type DeleteMessageResult struct {
+	// Deleted Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	Deleted Ulid `json:"deleted"`
+
+	// Ok Example: true
+	Ok bool `json:"ok"`
+}
+
+// Delivery One recipient's mail on its way.
+type Delivery struct {
+	// CreatedAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	CreatedAt Time `json:"created_at"`
+
+	// DoneAt When it came to its end.
+	DoneAt *Time `json:"done_at,omitempty"`
+
+	// Hold Why it is held: `domain_deleted`, `endpoint_gone`, `no_endpoint`, `loop`,
+	// `unauthenticated`, `dmarc_would_break`, `forwarding_off`,
+	// `target_unsupported`.
+	//
+	//
+	// Example: endpoint_gone
+	Hold *string `json:"hold,omitempty"`
+
+	// ID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	ID Ulid `json:"id"`
+
+	// KeepUntil When it is removed with its message.
+	KeepUntil *Time `json:"keep_until,omitempty"`
+
+	// LastAttempt One try.
+	LastAttempt *Attempt `json:"last_attempt,omitempty"`
+
+	// MessageID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	MessageID Ulid `json:"message_id"`
+
+	// Mode `store` keeps a message, `webhook` posts it, `webhook_then_store` posts it
+	// and keeps it, `forward_email` sends it on.
+	Mode ForwardMode `json:"mode"`
+
+	// NextAt When it is tried again.
+	NextAt *Time `json:"next_at,omitempty"`
+
+	// RcptTo The envelope's recipient.
+	//
+	// Example: inbox@customer.com
+	RcptTo string `json:"rcpt_to"`
+
+	// State `queued` waits for its next try, `delivered` was taken by the endpoint or
+	// the next hop, `stored` had only to be kept, `held` waits for you and `hold`
+	// says why, `dead` and `failed` were tried for the time that the mode
+	// promises, or refused for good.
+	State DeliveryState `json:"state"`
+
+	// Tries How many tries of its schedule are used.
+	//
+	// Example: 11
+	Tries int `json:"tries"`
+}
+
+// DeliveryList defines model for DeliveryList.
+type DeliveryList struct {
+	Deliveries []Delivery `json:"deliveries"`
+
+	// NextCursor Present while there is more.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// DeliveryState `queued` waits for its next try, `delivered` was taken by the endpoint or
+// the next hop, `stored` had only to be kept, `held` waits for you and `hold`
+// says why, `dead` and `failed` were tried for the time that the mode
+// promises, or refused for good.
+type DeliveryState string
 
 // DNSDetails defines model for DnsDetails.
 type DNSDetails struct {
@@ -463,6 +670,15 @@ type Health struct {
 	Version *string `json:"version,omitempty"`
 }
 
+// MailAddress defines model for MailAddress.
+type MailAddress struct {
+	// Address Example: ann@example.org
+	Address string `json:"address"`
+
+	// Name Example: Ann
+	Name *string `json:"name,omitempty"`
+}
+
 // MailExchange Where the domain's mail is to go.
 type MailExchange struct {
 	// Host Example: mx.example.com
@@ -493,6 +709,318 @@ type MarkDNSRequest struct {
 	//
 	// Example: user_123
 	UserID UserID `json:"user_id"`
+}
+
+// Message A message as it was received, without its content.
+type Message struct {
+	// Auth What SPF, DKIM and DMARC say of the sender, in the words of RFC 8601; left
+	// out until it was judged, which is soon after the message came.
+	Auth *MessageAuth `json:"auth,omitempty"`
+
+	// Bytes The size of the raw message.
+	//
+	// Example: 2048
+	Bytes int64 `json:"bytes"`
+
+	// Deliveries What became of it, one entry a recipient.
+	Deliveries []Delivery `json:"deliveries"`
+
+	// HeaderFrom The From header field, decoded.
+	//
+	// Example: Ann <ann@example.org>
+	HeaderFrom string `json:"header_from"`
+
+	// Helo The name that the client gave itself.
+	//
+	// Example: mail.example.org
+	Helo string `json:"helo"`
+
+	// ID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	ID Ulid `json:"id"`
+
+	// MailFrom The envelope's sender; empty for the null reverse path.
+	//
+	// Example: ann@example.org
+	MailFrom string `json:"mail_from"`
+
+	// RcptTo The envelope's recipient; with several at this domain the first one,
+	// and `deliveries` has them all.
+	//
+	//
+	// Example: inbox@customer.com
+	RcptTo string `json:"rcpt_to"`
+
+	// ReceivedAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	ReceivedAt Time `json:"received_at"`
+
+	// RemoteIP The client's address.
+	//
+	// Example: 192.0.2.1
+	RemoteIP string `json:"remote_ip"`
+
+	// Sha256 The SHA-256 of the raw message in hexadecimal.
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// Subject The Subject header field, decoded.
+	//
+	// Example: Hello
+	Subject string `json:"subject"`
+
+	// TLS The version of TLS; left out for a plain connection.
+	//
+	// Example: TLS 1.3
+	TLS *string `json:"tls,omitempty"`
+}
+
+// MessageAuth What SPF, DKIM and DMARC say of the sender, in the words of RFC 8601; left
+// out until it was judged, which is soon after the message came.
+type MessageAuth struct {
+	// DKIM One entry a signature.
+	DKIM  []MessageAuth_DKIM `json:"dkim"`
+	DMARC MessageAuth_DMARC  `json:"dmarc"`
+	SPF   MessageAuth_SPF    `json:"spf"`
+}
+
+// MessageAuth_DKIM defines model for MessageAuth.DKIM.
+type MessageAuth_DKIM struct {
+	// Aligned Whether it is the From domain's organization that signed.
+	//
+	// Example: true
+	Aligned bool `json:"aligned"`
+
+	// Domain Example: example.org
+	Domain *string `json:"domain,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Result Example: pass
+	Result string `json:"result"`
+}
+
+// MessageAuth_DMARC defines model for MessageAuth.DMARC.
+type MessageAuth_DMARC struct {
+	// Domain Example: example.org
+	Domain *string `json:"domain,omitempty"`
+
+	// Policy Example: reject
+	Policy *string `json:"policy,omitempty"`
+
+	// Result Example: pass
+	Result string `json:"result"`
+}
+
+// MessageAuth_SPF defines model for MessageAuth.SPF.
+type MessageAuth_SPF struct {
+	// Domain Example: example.org
+	Domain *string `json:"domain,omitempty"`
+
+	// Result Example: pass
+	Result string `json:"result"`
+}
+
+// MessageContent What is in a message. The members are those of a webhook's payload.
+type MessageContent struct {
+	// Attachments What is in it beside the text.
+	Attachments []Attachment  `json:"attachments"`
+	Cc          []MailAddress `json:"cc"`
+
+	// Date The Date header field, where it can be read.
+	Date *Time `json:"date,omitempty"`
+
+	// Flags What a message says of its own kind.
+	Flags MessageFlags  `json:"flags"`
+	From  []MailAddress `json:"from"`
+
+	// Headers All header fields in order, each a name and a value.
+	//
+	// Example: [["From","Ann \u003cann@example.org\u003e"],["Subject","Hello"]]
+	Headers [][]string  `json:"headers"`
+	HTML    MessageText `json:"html"`
+
+	// InReplyTo Example: 0@example.org
+	InReplyTo *string `json:"in_reply_to,omitempty"`
+
+	// LinksExpireAt Until when the links open without a key.
+	LinksExpireAt Time `json:"links_expire_at"`
+
+	// Omitted The members that are cut here; the raw message has all of them.
+	//
+	// Example: []
+	Omitted []string `json:"omitted"`
+
+	// Parsed False for a message without a form that can be read.
+	//
+	// Example: true
+	Parsed bool       `json:"parsed"`
+	Raw    RawMessage `json:"raw"`
+
+	// References Example: ["0@example.org"]
+	References []string      `json:"references"`
+	ReplyTo    []MailAddress `json:"reply_to"`
+
+	// RfcMessageID The Message-ID header field without its brackets.
+	//
+	// Example: 1@example.org
+	RfcMessageID *string       `json:"rfc_message_id,omitempty"`
+	Text         MessageText   `json:"text"`
+	To           []MailAddress `json:"to"`
+}
+
+// MessageDetails A message with its content.
+type MessageDetails struct {
+	// Attachments What is in it beside the text.
+	Attachments []Attachment `json:"attachments"`
+
+	// Auth What SPF, DKIM and DMARC say of the sender, in the words of RFC 8601; left
+	// out until it was judged, which is soon after the message came.
+	Auth *MessageAuth `json:"auth,omitempty"`
+
+	// Bytes The size of the raw message.
+	//
+	// Example: 2048
+	Bytes int64         `json:"bytes"`
+	Cc    []MailAddress `json:"cc"`
+
+	// Date The Date header field, where it can be read.
+	Date *Time `json:"date,omitempty"`
+
+	// Deliveries What became of it, one entry a recipient.
+	Deliveries []Delivery `json:"deliveries"`
+
+	// Flags What a message says of its own kind.
+	Flags MessageFlags  `json:"flags"`
+	From  []MailAddress `json:"from"`
+
+	// HeaderFrom The From header field, decoded.
+	//
+	// Example: Ann <ann@example.org>
+	HeaderFrom string `json:"header_from"`
+
+	// Headers All header fields in order, each a name and a value.
+	//
+	// Example: [["From","Ann \u003cann@example.org\u003e"],["Subject","Hello"]]
+	Headers [][]string `json:"headers"`
+
+	// Helo The name that the client gave itself.
+	//
+	// Example: mail.example.org
+	Helo string      `json:"helo"`
+	HTML MessageText `json:"html"`
+
+	// ID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	ID Ulid `json:"id"`
+
+	// InReplyTo Example: 0@example.org
+	InReplyTo *string `json:"in_reply_to,omitempty"`
+
+	// LinksExpireAt Until when the links open without a key.
+	LinksExpireAt Time `json:"links_expire_at"`
+
+	// MailFrom The envelope's sender; empty for the null reverse path.
+	//
+	// Example: ann@example.org
+	MailFrom string `json:"mail_from"`
+
+	// Omitted The members that are cut here; the raw message has all of them.
+	//
+	// Example: []
+	Omitted []string `json:"omitted"`
+
+	// Parsed False for a message without a form that can be read.
+	//
+	// Example: true
+	Parsed bool       `json:"parsed"`
+	Raw    RawMessage `json:"raw"`
+
+	// RcptTo The envelope's recipient; with several at this domain the first one,
+	// and `deliveries` has them all.
+	//
+	//
+	// Example: inbox@customer.com
+	RcptTo string `json:"rcpt_to"`
+
+	// ReceivedAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	ReceivedAt Time `json:"received_at"`
+
+	// References Example: ["0@example.org"]
+	References []string `json:"references"`
+
+	// RemoteIP The client's address.
+	//
+	// Example: 192.0.2.1
+	RemoteIP string        `json:"remote_ip"`
+	ReplyTo  []MailAddress `json:"reply_to"`
+
+	// RfcMessageID The Message-ID header field without its brackets.
+	//
+	// Example: 1@example.org
+	RfcMessageID *string `json:"rfc_message_id,omitempty"`
+
+	// Sha256 The SHA-256 of the raw message in hexadecimal.
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// Subject The Subject header field, decoded.
+	//
+	// Example: Hello
+	Subject string      `json:"subject"`
+	Text    MessageText `json:"text"`
+
+	// TLS The version of TLS; left out for a plain connection.
+	//
+	// Example: TLS 1.3
+	TLS *string       `json:"tls,omitempty"`
+	To  []MailAddress `json:"to"`
+}
+
+// MessageFlags What a message says of its own kind.
+type MessageFlags struct {
+	// AutoSubmitted Sent by a program (RFC 3834).
+	//
+	// Example: false
+	AutoSubmitted bool `json:"auto_submitted"`
+
+	// Bounce A report about other mail, or a null reverse path.
+	//
+	// Example: false
+	Bounce bool `json:"bounce"`
+
+	// List From a mailing list (RFC 2919).
+	//
+	// Example: false
+	List bool `json:"list"`
+}
+
+// MessageList defines model for MessageList.
+type MessageList struct {
+	Messages []Message `json:"messages"`
+
+	// NextCursor Present while there is more.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// MessageText defines model for MessageText.
+type MessageText struct {
+	// Bytes The size of all of it in UTF-8.
+	//
+	// Example: 6
+	Bytes int `json:"bytes"`
+
+	// Content Example: Hello!
+	Content string `json:"content"`
+
+	// Truncated Example: false
+	Truncated bool `json:"truncated"`
 }
 
 // OrganizationID Your own name for an organization: 1 to 128 printable characters without
@@ -576,8 +1104,74 @@ type PutRouteRequest struct {
 	WebhookURL *string `json:"webhook_url,omitempty"`
 }
 
+// RawMessage defines model for RawMessage.
+type RawMessage struct {
+	// Bytes Example: 2048
+	Bytes int64 `json:"bytes"`
+
+	// ExpiresAt Until when the message is kept; left out while that is open.
+	ExpiresAt *Time `json:"expires_at,omitempty"`
+
+	// Sha256 Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// URL Opens without a key until `links_expire_at`.
+	//
+	// Example: https://api.example.com/v2/domains/customer.com/messages/01JGFJJZ000000000000000000/raw?token=AAAAAGlXLxUAAAAA
+	URL string `json:"url"`
+}
+
 // RecordStatus A record's state over time.
 type RecordStatus string
+
+// RetryDeliveriesRequest defines model for RetryDeliveriesRequest.
+type RetryDeliveriesRequest struct {
+	// From Only mail that came then or later; RFC 3339.
+	//
+	// Example: 2026-01-02T00:00:00Z
+	From *string `json:"from,omitempty"`
+
+	// States Only deliveries in these states; `dead`, `failed` and `held` by default.
+	//
+	// Example: ["dead"]
+	States []RetryDeliveriesRequestStates `json:"states,omitempty"`
+
+	// Until Only mail that came before; RFC 3339.
+	//
+	// Example: 2026-01-03T00:00:00Z
+	Until *string `json:"until,omitempty"`
+
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
+
+// RetryDeliveriesRequestStates defines model for RetryDeliveriesRequest.States.
+type RetryDeliveriesRequestStates string
+
+// RetryDeliveriesResult defines model for RetryDeliveriesResult.
+type RetryDeliveriesResult struct {
+	// Ok Example: true
+	Ok bool `json:"ok"`
+
+	// Retried How many deliveries are due now.
+	//
+	// Example: 12
+	Retried int `json:"retried"`
+}
+
+// RetryDeliveryRequest defines model for RetryDeliveryRequest.
+type RetryDeliveryRequest struct {
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
 
 // RotateDKIMRequest defines model for RotateDkimRequest.
 type RotateDKIMRequest struct {
@@ -623,10 +1217,36 @@ type Route struct {
 	WebhookURL *string `json:"webhook_url,omitempty"`
 }
 
+// TestRouteRequest defines model for TestRouteRequest.
+type TestRouteRequest struct {
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
+
+// TestRouteResult defines model for TestRouteResult.
+type TestRouteResult struct {
+	// Attempt One try.
+	Attempt Attempt `json:"attempt"`
+
+	// Ok Whether the endpoint answered with a 2xx.
+	//
+	// Example: true
+	Ok bool `json:"ok"`
+}
+
 // Time RFC 3339 in UTC.
 //
 // Example: 2026-01-02T03:04:05Z
 type Time = time.Time
+
+// Ulid Names a message or a delivery; later ones are greater.
+//
+// Example: 01JGFJJZ000000000000000000
+type Ulid = string
 
 // UserID Your own name for a user: 1 to 128 printable characters without spaces.
 // Case counts.
@@ -653,8 +1273,22 @@ type Warning struct {
 	Detail string `json:"detail"`
 }
 
+// AttachmentIndexPath defines model for AttachmentIndexPath.
+type AttachmentIndexPath = int
+
 // CursorQuery defines model for CursorQuery.
 type CursorQuery = string
+
+// DeliveryIDPath Names a message or a delivery; later ones are greater.
+//
+// Example: 01JGFJJZ000000000000000000
+type DeliveryIDPath = Ulid
+
+// DeliveryStateQuery `queued` waits for its next try, `delivered` was taken by the endpoint or
+// the next hop, `stored` had only to be kept, `held` waits for you and `hold`
+// says why, `dead` and `failed` were tried for the time that the mode
+// promises, or refused for good.
+type DeliveryStateQuery = DeliveryState
 
 // DomainPath defines model for DomainPath.
 type DomainPath = string
@@ -664,6 +1298,17 @@ type IfMatch = string
 
 // LimitQuery defines model for LimitQuery.
 type LimitQuery = int
+
+// LinkUserIDQuery Your own name for a user: 1 to 128 printable characters without spaces.
+// Case counts.
+//
+// Example: user_123
+type LinkUserIDQuery = UserID
+
+// MessageIDPath Names a message or a delivery; later ones are greater.
+//
+// Example: 01JGFJJZ000000000000000000
+type MessageIDPath = Ulid
 
 // OrganizationIDQuery Your own name for an organization: 1 to 128 printable characters without
 // spaces. Case counts.
@@ -705,6 +1350,10 @@ type HeadersTooLarge = Problem
 // InternalError A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
 type InternalError = Problem
+
+// NoEndpoint A failure (RFC 9457). `code` is stable and one of a few; `errors` says
+// where and why.
+type NoEndpoint = Problem
 
 // NotFound A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
@@ -752,6 +1401,21 @@ type ListDomainsParams struct {
 	Cursor *CursorQuery `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+
+	// State Only deliveries in this state.
+	State *DeliveryStateQuery `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many entries a page may have.
+	Limit *LimitQuery `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before; nothing for the first page.
+	Cursor *CursorQuery `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetDNSParams defines parameters for GetDNS.
 type GetDNSParams struct {
 	// UserID The user that the domain belongs to.
@@ -776,6 +1440,42 @@ type GetDomainParams struct {
 	UserID UserIDQuery `form:"user_id" json:"user_id"`
 }
 
+// ListMessagesParams defines parameters for ListMessages.
+type ListMessagesParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+
+	// Limit How many entries a page may have.
+	Limit *LimitQuery `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before; nothing for the first page.
+	Cursor *CursorQuery `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteMessageParams defines parameters for DeleteMessage.
+type DeleteMessageParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+}
+
+// GetMessageParams defines parameters for GetMessage.
+type GetMessageParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+}
+
+// GetMessageAttachmentParams defines parameters for GetMessageAttachment.
+type GetMessageAttachmentParams struct {
+	// UserID The user that the domain belongs to; required with an API key.
+	UserID *LinkUserIDQuery `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
+// GetMessageRawParams defines parameters for GetMessageRaw.
+type GetMessageRawParams struct {
+	// UserID The user that the domain belongs to; required with an API key.
+	UserID *LinkUserIDQuery `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
 // PutRouteParams defines parameters for PutRoute.
 type PutRouteParams struct {
 	// IfMatch Replace the route only while this, or one of a list, is its `etag`.
@@ -794,6 +1494,12 @@ type CreateDomainJSONRequestBody = CreateDomainRequest
 // DeleteDomainJSONRequestBody defines body for DeleteDomain for application/json ContentType.
 type DeleteDomainJSONRequestBody = DeleteDomainRequest
 
+// RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
+type RetryDeliveriesJSONRequestBody = RetryDeliveriesRequest
+
+// RetryDeliveryJSONRequestBody defines body for RetryDelivery for application/json ContentType.
+type RetryDeliveryJSONRequestBody = RetryDeliveryRequest
+
 // RotateDKIMJSONRequestBody defines body for RotateDKIM for application/json ContentType.
 type RotateDKIMJSONRequestBody = RotateDKIMRequest
 
@@ -805,6 +1511,9 @@ type VerifyDNSJSONRequestBody = VerifyDNSRequest
 
 // PutRouteJSONRequestBody defines body for PutRoute for application/json ContentType.
 type PutRouteJSONRequestBody = PutRouteRequest
+
+// TestRouteJSONRequestBody defines body for TestRoute for application/json ContentType.
+type TestRouteJSONRequestBody = TestRouteRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -823,6 +1532,15 @@ type ServerInterface interface {
 	// DeleteDomain Delete domain
 	// (POST /v2/domains/delete)
 	DeleteDomain(ctx echo.Context) error
+	// ListDeliveries List deliveries
+	// (GET /v2/domains/{domain}/deliveries)
+	ListDeliveries(ctx echo.Context, domain DomainPath, params ListDeliveriesParams) error
+	// RetryDeliveries Retry a range
+	// (POST /v2/domains/{domain}/deliveries/retry)
+	RetryDeliveries(ctx echo.Context, domain DomainPath) error
+	// RetryDelivery Retry delivery
+	// (POST /v2/domains/{domain}/deliveries/{id}/retry)
+	RetryDelivery(ctx echo.Context, domain DomainPath, id DeliveryIDPath) error
 	// RotateDKIM Rotate DKIM key
 	// (POST /v2/domains/{domain}/dkim/rotate)
 	RotateDKIM(ctx echo.Context, domain DomainPath) error
@@ -841,9 +1559,27 @@ type ServerInterface interface {
 	// GetDomain Get domain
 	// (GET /v2/domains/{domain}/info)
 	GetDomain(ctx echo.Context, domain DomainPath, params GetDomainParams) error
+	// ListMessages List messages
+	// (GET /v2/domains/{domain}/messages)
+	ListMessages(ctx echo.Context, domain DomainPath, params ListMessagesParams) error
+	// DeleteMessage Delete message
+	// (DELETE /v2/domains/{domain}/messages/{id})
+	DeleteMessage(ctx echo.Context, domain DomainPath, id MessageIDPath, params DeleteMessageParams) error
+	// GetMessage Get message
+	// (GET /v2/domains/{domain}/messages/{id})
+	GetMessage(ctx echo.Context, domain DomainPath, id MessageIDPath, params GetMessageParams) error
+	// GetMessageAttachment Attachment
+	// (GET /v2/domains/{domain}/messages/{id}/attachments/{index})
+	GetMessageAttachment(ctx echo.Context, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params GetMessageAttachmentParams) error
+	// GetMessageRaw Raw message
+	// (GET /v2/domains/{domain}/messages/{id}/raw)
+	GetMessageRaw(ctx echo.Context, domain DomainPath, id MessageIDPath, params GetMessageRawParams) error
 	// PutRoute Routing
 	// (PUT /v2/domains/{domain}/route)
 	PutRoute(ctx echo.Context, domain DomainPath, params PutRouteParams) error
+	// TestRoute Test the webhook
+	// (POST /v2/domains/{domain}/route/test)
+	TestRoute(ctx echo.Context, domain DomainPath) error
 	// GetZone Zone lines
 	// (GET /v2/domains/{domain}/zone)
 	GetZone(ctx echo.Context, domain DomainPath, params GetZoneParams) error
@@ -933,6 +1669,92 @@ func (w *ServerInterfaceWrapper) DeleteDomain(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.DeleteDomain(ctx)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Required query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, domain, params)
+	return err
+}
+
+// RetryDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryDeliveries(ctx, domain)
+	return err
+}
+
+// RetryDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id DeliveryIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryDelivery(ctx, domain, id)
 	return err
 }
 
@@ -1073,6 +1895,185 @@ func (w *ServerInterfaceWrapper) GetDomain(ctx echo.Context) error {
 	return err
 }
 
+// ListMessages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMessages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMessagesParams
+	// ------------- Required query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMessages(ctx, domain, params)
+	return err
+}
+
+// DeleteMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteMessageParams
+	// ------------- Required query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMessage(ctx, domain, id, params)
+	return err
+}
+
+// GetMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMessageParams
+	// ------------- Required query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMessage(ctx, domain, id, params)
+	return err
+}
+
+// GetMessageAttachment converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMessageAttachment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "index" -------------
+	var index AttachmentIndexPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "index", ctx.Param("index"), &index, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter index: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMessageAttachmentParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMessageAttachment(ctx, domain, id, index, params)
+	return err
+}
+
+// GetMessageRaw converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMessageRaw(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMessageRawParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMessageRaw(ctx, domain, id, params)
+	return err
+}
+
 // PutRoute converts echo context to params.
 func (w *ServerInterfaceWrapper) PutRoute(ctx echo.Context) error {
 	var err error
@@ -1106,6 +2107,22 @@ func (w *ServerInterfaceWrapper) PutRoute(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PutRoute(ctx, domain, params)
+	return err
+}
+
+// TestRoute converts echo context to params.
+func (w *ServerInterfaceWrapper) TestRoute(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestRoute(ctx, domain)
 	return err
 }
 
@@ -1192,6 +2209,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v2/domains/:domain/zone", wrapper.GetZone, options.OperationMiddlewares["getZone"]...)
 	router.POST(options.BaseURL+"/v2/domains/:domain/dkim/rotate", wrapper.RotateDKIM, options.OperationMiddlewares["rotateDkim"]...)
 	router.GET(options.BaseURL+"/v2/domains/:domain/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/v2/domains/:domain/messages", wrapper.ListMessages, options.OperationMiddlewares["listMessages"]...)
+	router.DELETE(options.BaseURL+"/v2/domains/:domain/messages/:id", wrapper.DeleteMessage, options.OperationMiddlewares["deleteMessage"]...)
+	router.GET(options.BaseURL+"/v2/domains/:domain/messages/:id", wrapper.GetMessage, options.OperationMiddlewares["getMessage"]...)
+	router.GET(options.BaseURL+"/v2/domains/:domain/messages/:id/raw", wrapper.GetMessageRaw, options.OperationMiddlewares["getMessageRaw"]...)
+	router.GET(options.BaseURL+"/v2/domains/:domain/messages/:id/attachments/:index", wrapper.GetMessageAttachment, options.OperationMiddlewares["getMessageAttachment"]...)
+	router.GET(options.BaseURL+"/v2/domains/:domain/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.POST(options.BaseURL+"/v2/domains/:domain/deliveries/retry", wrapper.RetryDeliveries, options.OperationMiddlewares["retryDeliveries"]...)
+	router.POST(options.BaseURL+"/v2/domains/:domain/deliveries/:id/retry", wrapper.RetryDelivery, options.OperationMiddlewares["retryDelivery"]...)
+	router.POST(options.BaseURL+"/v2/domains/:domain/route/test", wrapper.TestRoute, options.OperationMiddlewares["testRoute"]...)
 	router.GET(options.BaseURL+"/livez", wrapper.GetLivez, options.OperationMiddlewares["getLivez"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadyz, options.OperationMiddlewares["getReadyz"]...)
 
@@ -1208,6 +2234,8 @@ type ForbiddenApplicationProblemPlusJSONResponse Problem
 type HeadersTooLargeApplicationProblemPlusJSONResponse Problem
 
 type InternalErrorApplicationProblemPlusJSONResponse Problem
+
+type NoEndpointApplicationProblemPlusJSONResponse Problem
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
 
@@ -1878,6 +2906,574 @@ type DeleteDomain503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteDomain503ApplicationProblemPlusJSONResponse) VisitDeleteDomainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	Domain DomainPath `json:"domain"`
+	Params ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryList
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries429ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries431ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveriesRequestObject struct {
+	Domain DomainPath `json:"domain"`
+	Body   *RetryDeliveriesJSONRequestBody
+}
+
+type RetryDeliveriesResponseObject interface {
+	VisitRetryDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type RetryDeliveries202JSONResponse RetryDeliveriesResult
+
+func (response RetryDeliveries202JSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries400ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries401ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries403ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries404ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries413ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries415ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries422ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries429ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries431ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries500ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries503ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDeliveryRequestObject struct {
+	Domain DomainPath     `json:"domain"`
+	ID     DeliveryIDPath `json:"id"`
+	Body   *RetryDeliveryJSONRequestBody
+}
+
+type RetryDeliveryResponseObject interface {
+	VisitRetryDeliveryResponse(w http.ResponseWriter) error
+}
+
+type RetryDelivery202JSONResponse Delivery
+
+func (response RetryDelivery202JSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery400ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery401ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery403ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery404ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery413ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery415ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery422ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery429ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery431ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery500ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery503ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2978,6 +4574,824 @@ func (response GetDomain503ApplicationProblemPlusJSONResponse) VisitGetDomainRes
 	return err
 }
 
+type ListMessagesRequestObject struct {
+	Domain DomainPath `json:"domain"`
+	Params ListMessagesParams
+}
+
+type ListMessagesResponseObject interface {
+	VisitListMessagesResponse(w http.ResponseWriter) error
+}
+
+type ListMessages200JSONResponse MessageList
+
+func (response ListMessages200JSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages400ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages401ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages403ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages404ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages429ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages431ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages500ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessages503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessages503ApplicationProblemPlusJSONResponse) VisitListMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessageRequestObject struct {
+	Domain DomainPath    `json:"domain"`
+	ID     MessageIDPath `json:"id"`
+	Params DeleteMessageParams
+}
+
+type DeleteMessageResponseObject interface {
+	VisitDeleteMessageResponse(w http.ResponseWriter) error
+}
+
+type DeleteMessage200JSONResponse DeleteMessageResult
+
+func (response DeleteMessage200JSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage400ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage401ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage403ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage404ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage429ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage431ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage500ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage503ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRequestObject struct {
+	Domain DomainPath    `json:"domain"`
+	ID     MessageIDPath `json:"id"`
+	Params GetMessageParams
+}
+
+type GetMessageResponseObject interface {
+	VisitGetMessageResponse(w http.ResponseWriter) error
+}
+
+type GetMessage200JSONResponse MessageDetails
+
+func (response GetMessage200JSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage400ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage401ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage403ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage404ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage429ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage431ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage500ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessage503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessage503ApplicationProblemPlusJSONResponse) VisitGetMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachmentRequestObject struct {
+	Domain DomainPath          `json:"domain"`
+	ID     MessageIDPath       `json:"id"`
+	Index  AttachmentIndexPath `json:"index"`
+	Params GetMessageAttachmentParams
+}
+
+type GetMessageAttachmentResponseObject interface {
+	VisitGetMessageAttachmentResponse(w http.ResponseWriter) error
+}
+
+type GetMessageAttachment200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type GetMessageAttachment200ApplicationOctetStreamResponse struct {
+	Body          io.Reader
+	Headers       GetMessageAttachment200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetMessageAttachment200ApplicationOctetStreamResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetMessageAttachment400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment400ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment401ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment403ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment404ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment429ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment431ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment500ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageAttachment503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageAttachment503ApplicationProblemPlusJSONResponse) VisitGetMessageAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRawRequestObject struct {
+	Domain DomainPath    `json:"domain"`
+	ID     MessageIDPath `json:"id"`
+	Params GetMessageRawParams
+}
+
+type GetMessageRawResponseObject interface {
+	VisitGetMessageRawResponse(w http.ResponseWriter) error
+}
+
+type GetMessageRaw200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type GetMessageRaw200MessageRfc822Response struct {
+	Body          io.Reader
+	Headers       GetMessageRaw200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetMessageRaw200MessageRfc822Response) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "message/rfc822")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetMessageRaw400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw400ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw401ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw403ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw404ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw429ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw431ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw500ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMessageRaw503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetMessageRaw503ApplicationProblemPlusJSONResponse) VisitGetMessageRawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutRouteRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Params PutRouteParams
@@ -3210,6 +5624,227 @@ func (response PutRoute503ApplicationProblemPlusJSONResponse) VisitPutRouteRespo
 	return err
 }
 
+type TestRouteRequestObject struct {
+	Domain DomainPath `json:"domain"`
+	Body   *TestRouteJSONRequestBody
+}
+
+type TestRouteResponseObject interface {
+	VisitTestRouteResponse(w http.ResponseWriter) error
+}
+
+type TestRoute200JSONResponse TestRouteResult
+
+func (response TestRoute200JSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute400ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute401ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute403ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute404ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute409ApplicationProblemPlusJSONResponse struct {
+	NoEndpointApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute409ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute413ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute415ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute422ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute429ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute431ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute500ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoute503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute503ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetZoneRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Params GetZoneParams
@@ -3390,6 +6025,15 @@ type StrictServerInterface interface {
 	// DeleteDomain Delete domain
 	// (POST /v2/domains/delete)
 	DeleteDomain(ctx context.Context, request DeleteDomainRequestObject) (DeleteDomainResponseObject, error)
+	// ListDeliveries List deliveries
+	// (GET /v2/domains/{domain}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// RetryDeliveries Retry a range
+	// (POST /v2/domains/{domain}/deliveries/retry)
+	RetryDeliveries(ctx context.Context, request RetryDeliveriesRequestObject) (RetryDeliveriesResponseObject, error)
+	// RetryDelivery Retry delivery
+	// (POST /v2/domains/{domain}/deliveries/{id}/retry)
+	RetryDelivery(ctx context.Context, request RetryDeliveryRequestObject) (RetryDeliveryResponseObject, error)
 	// RotateDKIM Rotate DKIM key
 	// (POST /v2/domains/{domain}/dkim/rotate)
 	RotateDKIM(ctx context.Context, request RotateDKIMRequestObject) (RotateDKIMResponseObject, error)
@@ -3408,9 +6052,27 @@ type StrictServerInterface interface {
 	// GetDomain Get domain
 	// (GET /v2/domains/{domain}/info)
 	GetDomain(ctx context.Context, request GetDomainRequestObject) (GetDomainResponseObject, error)
+	// ListMessages List messages
+	// (GET /v2/domains/{domain}/messages)
+	ListMessages(ctx context.Context, request ListMessagesRequestObject) (ListMessagesResponseObject, error)
+	// DeleteMessage Delete message
+	// (DELETE /v2/domains/{domain}/messages/{id})
+	DeleteMessage(ctx context.Context, request DeleteMessageRequestObject) (DeleteMessageResponseObject, error)
+	// GetMessage Get message
+	// (GET /v2/domains/{domain}/messages/{id})
+	GetMessage(ctx context.Context, request GetMessageRequestObject) (GetMessageResponseObject, error)
+	// GetMessageAttachment Attachment
+	// (GET /v2/domains/{domain}/messages/{id}/attachments/{index})
+	GetMessageAttachment(ctx context.Context, request GetMessageAttachmentRequestObject) (GetMessageAttachmentResponseObject, error)
+	// GetMessageRaw Raw message
+	// (GET /v2/domains/{domain}/messages/{id}/raw)
+	GetMessageRaw(ctx context.Context, request GetMessageRawRequestObject) (GetMessageRawResponseObject, error)
 	// PutRoute Routing
 	// (PUT /v2/domains/{domain}/route)
 	PutRoute(ctx context.Context, request PutRouteRequestObject) (PutRouteResponseObject, error)
+	// TestRoute Test the webhook
+	// (POST /v2/domains/{domain}/route/test)
+	TestRoute(ctx context.Context, request TestRouteRequestObject) (TestRouteResponseObject, error)
 	// GetZone Zone lines
 	// (GET /v2/domains/{domain}/zone)
 	GetZone(ctx context.Context, request GetZoneRequestObject) (GetZoneResponseObject, error)
@@ -3585,6 +6247,129 @@ func (sh *strictHandler) DeleteDomain(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(DeleteDomainResponseObject); ok {
 		return validResponse.VisitDeleteDomainResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, domain DomainPath, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.Domain = domain
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryDeliveries operation middleware
+func (sh *strictHandler) RetryDeliveries(ctx echo.Context, domain DomainPath) error {
+	var request RetryDeliveriesRequestObject
+
+	request.Domain = domain
+
+	var body RetryDeliveriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryDeliveries(ctx.Request().Context(), request.(RetryDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryDeliveriesResponseObject); ok {
+		return validResponse.VisitRetryDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryDelivery operation middleware
+func (sh *strictHandler) RetryDelivery(ctx echo.Context, domain DomainPath, id DeliveryIDPath) error {
+	var request RetryDeliveryRequestObject
+
+	request.Domain = domain
+	request.ID = id
+
+	var body RetryDeliveryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryDelivery(ctx.Request().Context(), request.(RetryDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryDeliveryResponseObject); ok {
+		return validResponse.VisitRetryDeliveryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3813,6 +6598,141 @@ func (sh *strictHandler) GetDomain(ctx echo.Context, domain DomainPath, params G
 	return nil
 }
 
+// ListMessages operation middleware
+func (sh *strictHandler) ListMessages(ctx echo.Context, domain DomainPath, params ListMessagesParams) error {
+	var request ListMessagesRequestObject
+
+	request.Domain = domain
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMessages(ctx.Request().Context(), request.(ListMessagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMessages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMessagesResponseObject); ok {
+		return validResponse.VisitListMessagesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMessage operation middleware
+func (sh *strictHandler) DeleteMessage(ctx echo.Context, domain DomainPath, id MessageIDPath, params DeleteMessageParams) error {
+	var request DeleteMessageRequestObject
+
+	request.Domain = domain
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMessage(ctx.Request().Context(), request.(DeleteMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMessageResponseObject); ok {
+		return validResponse.VisitDeleteMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMessage operation middleware
+func (sh *strictHandler) GetMessage(ctx echo.Context, domain DomainPath, id MessageIDPath, params GetMessageParams) error {
+	var request GetMessageRequestObject
+
+	request.Domain = domain
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMessage(ctx.Request().Context(), request.(GetMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMessageResponseObject); ok {
+		return validResponse.VisitGetMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMessageAttachment operation middleware
+func (sh *strictHandler) GetMessageAttachment(ctx echo.Context, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params GetMessageAttachmentParams) error {
+	var request GetMessageAttachmentRequestObject
+
+	request.Domain = domain
+	request.ID = id
+	request.Index = index
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMessageAttachment(ctx.Request().Context(), request.(GetMessageAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMessageAttachment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMessageAttachmentResponseObject); ok {
+		return validResponse.VisitGetMessageAttachmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMessageRaw operation middleware
+func (sh *strictHandler) GetMessageRaw(ctx echo.Context, domain DomainPath, id MessageIDPath, params GetMessageRawParams) error {
+	var request GetMessageRawRequestObject
+
+	request.Domain = domain
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMessageRaw(ctx.Request().Context(), request.(GetMessageRawRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMessageRaw")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMessageRawResponseObject); ok {
+		return validResponse.VisitGetMessageRawResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // PutRoute operation middleware
 func (sh *strictHandler) PutRoute(ctx echo.Context, domain DomainPath, params PutRouteParams) error {
 	var request PutRouteRequestObject
@@ -3862,6 +6782,54 @@ func (sh *strictHandler) PutRoute(ctx echo.Context, domain DomainPath, params Pu
 	return nil
 }
 
+// TestRoute operation middleware
+func (sh *strictHandler) TestRoute(ctx echo.Context, domain DomainPath) error {
+	var request TestRouteRequestObject
+
+	request.Domain = domain
+
+	var body TestRouteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestRoute(ctx.Request().Context(), request.(TestRouteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestRoute")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestRouteResponseObject); ok {
+		return validResponse.VisitTestRouteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetZone operation middleware
 func (sh *strictHandler) GetZone(ctx echo.Context, domain DomainPath, params GetZoneParams) error {
 	var request GetZoneRequestObject
@@ -3893,145 +6861,228 @@ func (sh *strictHandler) GetZone(ctx echo.Context, domain DomainPath, params Get
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H37dts23uCrYPnNOb18lCzJdlrLZ86Om8vUnSTNJO7X7FTZCCIhCTUJaADQspr1nH2afbB9ku/gB4AE",
-	"SehiW+mkrftPHZsE8MPvfuWHKOH5gjPClIyGHyJyjfNFRuDns0TRK/KE55gy/W9Z5DkWq2gYnaEUfovU",
-	"HCtEJcroFYni6ApnBdGPpkxGw5/0cguSKJK+t3+J8uuu3aKb8DyKozmXKhpGf4niiKbRsD84jCOGc/1s",
-	"UkjFcyLsk3wiibhya+n138URvyJC0JREwynOJImjhaBcULWKhv1eHC0KseDSbBzFkSAJF+l7tVroX714",
-	"C7/6Z0EFSaOhEgWJI6mwKmQ0jK6IoFNK0iiOlMqi4eGjXi+Ollgwymaw+00cAPDqz3Ix7aP8Gv0LZ1kI",
-	"wKN7AliCJBfTFkwXby8+ClBPXpy9ftw/RYs/M87IaQXX+zTHIimBOy6BM3/o3hNGt/qvBOXfzl/0T9Hl",
-	"n4XEGtYX5+ffnP989vKb2eU/55f0ryfL3jdnf3/67Ozs+8dnf//6rLqGNE/7eDA5TI667w1vXJJVeSuP",
-	"ylsJPnfvS7qk+Ue4o3dxlJbMnwiC9WVhDe2gN3jU6fU7vcFF73DYOxr2jv8RxVFKZgKnejN7RPd6k9Ip",
-	"m/CCpe8FwenKHS3DUr1P5iS5DG/T79ltGLm2D7YfO6ke42KGGf0FK8rZe40H/Zv3R8ePojiShKWUzeoH",
-	"KO8Gg+CL4qhgNOFpgFWLRbr1NgpJhNkXfuoPDrWEtNe+AcCbWAur4QdHWi2R6Yu4mzgSvFBG6K65baLw",
-	"LBpGo6g/iqI4mnKxxCJ9nxvIpOJCwzrH8v2STOacX76XJBFElWjcDu3NzU0cGU3x2BBKU2EwsrRKo6Yn",
-	"Svr6HWiMhSGq35XCuCtMvyl9cWcg/zjqYvsV/Wrawj69fy1gFw7AvG898NsU8XGUEynxTC9pZD2yeI4q",
-	"8f+EZCQg/hv+woyzur/g3mqJuEtDitUGT6+pNL5Ktf7FnCCJc+K2wbMHPfOgZx70zIOeedAzvws9gzO4",
-	"O0SM8K+0wSt4rKkLOMtWaKH/1NIBRvo/eLO/mjf7TiPr6RVhKoCrJUfkCmKPHqLsbzSecKK40KKE6Sc2",
-	"XeNU8LzGS/qsR4NS/JQqXPFG9MPIJfNYt/yDFsVu90uyGvb63/312Xff/aPX+i98sPLi4Bx9u68n3sy2",
-	"hqa6pR31zhFEISTs/fLJUyD3bwnO1HzVsKuyTFtTSwIKvbzAEvX8Et59ZXZ9whpm02uAWRqrDAuCGFdo",
-	"UUwyKuckRSuifmcx3QfL6cFyerCcHiynHSwnLTdfa3Mo3ZgAW1I1RxhZa+chBfaQAntIgT2kwB6chk81",
-	"BfZVyG91vqqaE/beObHuGcXfkxzTLBoCzq7/0lg65Oyay9zlhtybhdAbzJVayOHBgQfsAeiVG9BHc4JT",
-	"IsCIf3qhAfoQpUQmgi40gq3vC3fxmURjDfM4RlMu0Ph82nmBVTIfdzXmkznJsVft4d2M5RyphNaroASJ",
-	"EquzqSKivd8bknCWSlQwRTOEUYKzDOV4hWSRJISkJhC7Zs/DXhzllNG8yKNhv9yaMkVmRBgNvMAC50RZ",
-	"oB+DU/T3gohV+yxjz28aIz5Fak4gBoAmZMoFOdXezZyyGdyI/uOUCqngkS4wZDSM/glre9oJvDD/+Dm+",
-	"fk7YTM2j4XF/ABC4f/dD1+fCFPqBELpyzPCMpNaeiNFkBWeDaLYoMiIRlogyfbkgfvRRK7S1hIo2ivRe",
-	"lbR1OdeWGKxA2gLC+RRop33+12SR4YTAgYHsTOBlOaeZ/iWVMeICcUY0OjDKqFSx9lepcuRZh8YRIYBh",
-	"iL0CxJHwOmz0B19relGKCP36//58NPry/3z+48EX/3MU/fQ//qPzr3dfjqLPf0KjkXr3ZWz/3/z7F19+",
-	"8acgFzynOVVrKO9bvtRoXCHClKAaY4buNCPM8VUdZce9MKlleoMabCmZ4iJT5pUcX1tG6W1jmzj63hP7",
-	"5+maU3+vUWVjYoZdqES+wqjjplIcodM3FY0Px58EmUbD6D8OqkqzA/NXeVA/KRz+DaigXQ4N+SQqkVZa",
-	"Db4o1VfosFbJ7XpGw8HmWHDCHyQRa69V87RWdiaoojnDegoTknE2k0jx+lE9zRg6rFOhmxh40+nNYY00",
-	"FUQuOJOmuu8bnL4m/yyIVrAfooQzRRj8iBeLjCaAkoOF4JOM5P/5s+SsJrz1G6mhuyuc0bRTSmowgpRR",
-	"mKCPzCZojg1j2MfKVCDjCsEScC1CcGFDtGZ9XqgOn3YEZhDNLZc+Q6zIJ0SgqeA56iPFUb/X02ssuOYF",
-	"EQ2jA7jLA8Na2pajTCrMErhXwYZFQdNhr39ygvvJoPNVekg6X00f9Tpf46NJp58M0kNyND3GjyZRZRkd",
-	"af5TVAHuzg3wyAfe8uNByhPp7k8etK/pZlcMvjJrGBS2iY0niihZhu8MxSVFTpgiKZJzvCBD9N2b71/G",
-	"tevnAmFkZGxXn+UxZ9OMJvcjhsQt0qABYAhNAMCvmrJdRD8G3cZqgqdinbNX5+iSaI4nhlAEwcncaOs9",
-	"YPKkwuTj6uRhBJag7Qtvm+6EF8pZMJdk9Zl0cBs8adxccP4cixm5L7r0ix3FeSeD1WoMNuHpqlRiCCuU",
-	"c6nQo+Pjw0eW6vaFif5hDRP6UEhxjtyh1qKkcfx94QYgp9LsD6KKoUdH6G/0G8DBMy4mNE0Ju6fklMV0",
-	"ShOqYZAJX5A621Bp7GlGSKpFp2YEPkXwJMJpbgzrvTDCoS/SqlMhd6p1Mq0FwL4QoGHVlKd5PuXAInDz",
-	"3xoPaC/Ub72pMPXrQ5gH0JSSLJVtRug/Ovz6aM+McNivMGFh3YER2pDsCw92ZdAuPjP0H5XMcK6VLcPZ",
-	"U62678kQZqUmHiQRVzQhaIppRtIuOldoiSXK+GxG0j3d/HFdrZuDIDBHNtC/Pe8+bvsMgbXvxL6F+RT+",
-	"kfEZaIqcC4IKlhLjv44d3GNAxEuunvGCpffCAeOqM4VV6kgQxNhq2rOfO5OWC2QCbtalphK02t7E0lGF",
-	"kpdcIXeuMDaqk++J+G8H8k0cvRIQDqF6iWdAq/dCxcJbrmNov2Vbg9OtSSOZawM5RZIyTTXajkBUVfGX",
-	"vWjpQYUPH1ZUHi6MmRAg+8BRFdUC80kizLiaE4GuiJD6XJaX4JYAQxecv8BsZf0eeS/0CKxIB1yLOl5+",
-	"xFSVISZFc2LMWQijdSCOhmb0iuxNZQw8K/aCcxOJEA7CdTipnX4vDNPcWsPnBSw9+NftYp8+8CKOsNEP",
-	"DBdqzgX95Z4c5ZwwvKAdk5sosfaGsBQiVcahc44HhBgIunavOI/J6aCcSknZDOJcFNzZgl0yvmQxEuSK",
-	"X5JU/4VcL7TjHnZw7RKhQzFuj6N31ttJDXbNwzXnOSgPuD8317NEXpgjApCsdkFb/d3yWHs0DKl37xuv",
-	"29DOFaYZnmT3MxYLb5015kmCmWeuop8LqRDjyy66EKu9CuJj317/oXawMDL8w+8LEdug3iP3LwRPiJT6",
-	"+I8r/N0ZlUCY8HDH2Xc1fILzp7lNkGkhSXpqzECJJF5JtATDALMULeerMEdDBVXSAefouuXTUQiDwSPI",
-	"PBKDm4NrNfIJZmhSZgcaYS0b098Xqw88vf5f5eVsMX5bt7gvwvruzfcvXVGb1qM5SWO4b4xyAhE/CF1B",
-	"Xlg/Z7FkuV0WiwUXiqQvSErxBRz9XmxfLtjJ9YoduI2m4vAX1YvFUBfCC41VuzdKeErZbG+22LEvAspD",
-	"IjgksodcJw2CMO07dgJSgSQZFiRFWAJeuxA/twtBRg9yWibC7kWjcWqsRZy9EnxBhKJEeuUt1a9qnR2t",
-	"o2irEAKMP5gktlFg6KyT4QnJpI09rlCC5ea8WiMfFEis3y7N4WXGd4ze++H/n6qknlvmXXlGPvmZmChl",
-	"/W4lpJI+rL297RmQJ0DyMvLrs5u3/qOWXXO8WBCm2VabwQvCF1njehvdQ6GEmw+u266spgiBaxqPPi4p",
-	"3Ss52yKiX4EG6peyhgaqjq3tRPAS5yAq+GVNYJqMlN1+wnlGMGudGOrj3G7B0zLpiKx9SibX1Dv4Rcxe",
-	"vi3XlogtZgapq0gutwLJpCmK1sex58NCYDBgb8Ms69GlAVkDvN06kPV0YG6EMrZmicmrgV2sXWCqwHyo",
-	"3aZRb0Hu1apXcG1bA/cKPhM4l3XKlotpx5rgIcJ2ynGX9Uvp0FqlWZwWXE1xH8fVCUPleq0d5tTYBOF1",
-	"TUgF2ft+8vKNvowrmpoAV3sxLlWYQvmSEYEEybCiV0QvXSHwFI3/MtZ34uGUKkmyaR2essawtS8NEMxL",
-	"CIeokjvAHDEr201qq0PFqTa1oFKJMvXoKPJKDk56va/6JyeD46OvjnonJ/3N9QeBKrbNDHNBjUgxCe/Q",
-	"BYK8NbcISeRpkWUgkUN31N2qu2ulheEdTWkQn6JxoxBx3N2+pFxHU3OC9N0guBsTzowh6ECY0j6ixVZN",
-	"WrX2akqlqiiyXZ2ltMaaY5aeAv2WaVRL2kYyNKW2X10XupsXb9FCkCkRhCV1DPT9QpVHx8eHxx6p9EKk",
-	"UhZwfogI00/9ZKqUTV2vo3ko7nwXuPdauWe1BFQ1X7y9WPOOE8ptJBEIH3qsaHJvFOTBhCQ8J8iUloQv",
-	"zpnnmwneiHlXUBJHspjNiFSbKfLNq2c1HaBdiFQaRwPxQkiUEzEjKTK83SYbla2t36sh0VTBbubwWgnn",
-	"btxdldW2q8hyLC6tAk+5T6BgbME97azBfzT7tDmloY9tSU1FPxUxWlluJVJLEZm79FaLq4qikhnbMsG7",
-	"gqD6X2N8at2vLbzPJEoyTHPEGYgMJ/4aet0rUd4NL1XB8odWRsqhudQiWBoBJglhaILTMBfcxk5y9uSc",
-	"ZOn7yeo9BPDXm+BaU2otTBiaE6Etcu1j27C/uZ85z4Blw2drlF0393nxFmyoJ387f2E4LEaSoxzTDCIy",
-	"IABqDOYtfVe1Vy/l3u2le/ufjervlmB49WzjRcw44oW6jxCsV9V5deZrDQCDf4Z+KN33de7lVsfLK8ze",
-	"7b5v6ardQUKucxdK0VIVArqralJzE6sec8e+ZKhdwHpZ5LliTcFQa37KMiO6qwLHoMvxm3PgXA/Cpmdf",
-	"YJo9vTbaKvIbETbqf3hoo4PoVoIzrEfRcyrXBnXgx93urAIYX5+bN6DMuHl/tc7kJipfCSIJU2X1t82f",
-	"51yE3Lsg8Js048ugd1CSohMOGV8S0UmwJF6YrwrGTinDGUq52igwvKrywfFhrcb/KCBOaqKs3ZdgDMYx",
-	"Ws4JQ+SKCJMj1aA7xUplpWu5QCmFZEcKIljNyYgZKD+T2gsyQrlKCRKmAX/y8k2Mxia7bvfCzX1GzPw9",
-	"RiSTBI1t++S4O9J056znqqmyrKK2SfuQOQ2d/SFbmpc1Ccs5VrGp0zU/Km5/MPEKwtrSwrbety7zkqyG",
-	"o6LXO0xoCv8n4xiNUybH+uLGciUVyRttBYahWie/jY3k4hmtRczYAb+TptXi33TVy0ePBiGve6Ph7Q0z",
-	"WC9KbSYaT6yK3ubnb9xR8Tp47ckJTde0zaOMF6yKTU1IAv68i0xVazdnMGyTGrR8JLYEA1gNCREg07C4",
-	"dOMmdpSWhuD/ncLSHjgE5jNKsrSsxLt1zM+cZFPkr5nb9BpufsKdX3qdk867//zTnYOCtQMELLs1GdRT",
-	"JMiMSiWw0BIRLBJii4K0WbKs+wPVocqkaptoIQ9p/44+f/3sMXp00ut/MUSU2QjehEOttrBOuP6VvuMR",
-	"G7eq/bWQst0I/////j/41wKrOfwDBJcr5NC/sOK4BPqgNA0204UDJo6seWivPEgoprvxRZAmxtADOUaX",
-	"hCwk5F0h/xKjsW1XHKMFl0p7WdXvvO7J6s8jptnerAMPu65KaKkcI22wQnyFs7oScl2YVWP9xiZN06EZ",
-	"0k9mbkqbGyovxetxugzRiK0mC1EuTeZoUtAsNcUPtMEsV/1ur9vbijd7lBCaavZlKGAliGcyfyaNh0bB",
-	"CJ/xtlp1QerqjK3W2jaPeNHAO4f6GiDbAEu5dBh2cQnm/F1yeZs15GcSjWk6/phB8G1R5jIiDJX8SOKl",
-	"teKaeYzGLAXfNu0dfR3A192CkPdLRlbOKfXiYSGsNkIRrXv5X7wQYOWCRa/1QKM7aGibvQZfo4WgTGlL",
-	"WZuaAieKCOmM/RGTC5wQ2UWPtTOQ8IIp2ZSsVVNjs5G03hPrabnR6E1Yv7myiIAq0eZzIYjRIidHx199",
-	"0UVjLaMh8yMNCNgWIEKr7JQsT9HYlBaNofBoxOqVRwDJLgoequaoXnzqDlJX8EM0znFmKm06P0vOxvE6",
-	"FdYs+tG/a1T62ZebnSH6SU0knZzKHGp2YzQuS7bhpZyoOU87+pc4035cqp9xfVf650AhMbzZagSC3YJl",
-	"LvB8q19CP+9XxBq4THW/WassoIMFtPrBM9KZFlnWUteB+rL7W0lg+IDvWMdhwEb63lSxFsQvYgtnWG3p",
-	"2o6Wr2dcBoIrVVVTWO6CFI9twQS0L7ztWNneOU/HrttG07d9IOOzRqvsLaulSmleCNopU1bRRpnZPvq3",
-	"FxevvCyE574NPP1wfHLiqYSjXjDdZSu2dmfRoAlc9dR6CN7dH6uSw409Tz2hRJUN9S+waHhp2woBd7/3",
-	"hhJxVWtwSV7k0/KER2LWwg3pl1eFgvja3cyG+mCQLezgmdA3oXkhoVTOIoNxlmkqiKxFplIqFxleBdLa",
-	"wakj5RWbvRoxq6P7VxtVBrcbatLKEdAZM3SU4CyTrtvCvjZEX2s1PTh+5KnpszePz889Zd0dsedkqqDf",
-	"lUJOc2VKqrRHeIrGTMtXlGRE+3VUtdT3wqC1Y4/YuIVHNTX+dRzp5UwluKlX8sUy6vzr3ZdBkVwb0dJS",
-	"7gzB0Bb0w+vnbhiYdU21jWvrxhhHiSApYYriTIKMYxxNBZ7lhKl4xLSeQkdHh9oXNA3tvcFRE9y102Hq",
-	"HLeDkbjWeqvRf4i9amZjwNQp7WsYyoD4FRHQBNMNBhi9SE/V4GSDn0Fv7jXXyz65pPnd+Hs/Vm7wYsoR",
-	"RK3ZIDZLY3wz1xnkan0k1Gdktsb7zsWZLo9qBh2tE/nGhmj1RoWGBG0dDRTvW1jeVuK1K7ACk5jW1XiE",
-	"RBZ0uUo6Y2RNYvv2ecNtxzlD5i8u+eWMPGj8nhFGtFWaniJGNCPJuXaMylaSbZLqLpJjlzRNU04Eb96S",
-	"4tZcI9xUuybk2WN0eHh4Avnei8d1glwzSquERO/X0UIndEeWtXfxO6HuYkd3E1lvc8Q2uJveqJf7+5v/",
-	"pWXn6s4Bko8nCV0FztoAdHUhiki1tYa0bvraBrBqSrF2FswySFPj9vD5tuAoVEckhaBq9Ubfgk1ILejf",
-	"yCrEwfpEoLPHhj1Mu57Jt4+hM1DBSHJSZbhd8xQk8BTWPuqIaUrqonMl7YgH226EwTTK8QqlfIjGguB0",
-	"DP29MkbjpaCKjBHOJLc7ynjErFqVsRHv8H+tN43lYSqw9dsQerJvQw1WF52VoxcmZGT1luJwehhYoqEx",
-	"/6yNigJCD47tuvYaG53LaK4S+kcom3LXoYPN9Jna4DKod6jNxptRNS8mIMLsI+7/UaCpXq8reKbtbkZK",
-	"5Qua2I2RMtOv0ULwtEjUZxI5xSPRRBMQwhlns+6Ijey3rcpWrRgkMvhKpjrVFQq7kgarXzCTSyJMupMq",
-	"pArB5IiVieHJypb8Is7MNLUVqKKSxrvoYk6YJghjYuoNTeu3Jo8RMw0XtvJC1uwNOPbTSqdMCkOBask1",
-	"xBMi3XwR1mx6HZeo853zEcMmkvOepuMhPAh5DZtt0ZY7Qxj99elFXCZJ4FdZhqBMC4jMddNPR8xVbwF5",
-	"UWkvi6SIXONEZSuU0UuPfcoaVvgUgAeeC7KZ7JDxTstJSNtDby7GhlXTLTbeSFwPxzX6ANH4qNcbo5xg",
-	"VhWyjJjz0207lCWH5nimGI2PBoOxI8QlybKOCceVXW56KRPHAU7LaEKYKZu13HK2wMmcdAaQbqgzzHK5",
-	"7GL4c5eL2YF9Vx48P3/89OWbp/qd7lzlmReg8JivzH5EA0hm3MQRXxCGFzQaRofdXvfQxLfmICUPMnpF",
-	"ftE/zYLmDuBWVmlPZHs7kSiYVZdaY5TRYb3Mc1iyMb1s0OttaOxrNPSZ1Ec1QD+k8NyjB27Q/s3ODXE2",
-	"xbSmH87QsyaBFTFDbI4O++uWLGE8aE668dWSmYZbTaPWN8SIhCoHDJNrLbQRfHzhAMrBtmNl0Ot5mHE6",
-	"SuFLIsuu/qHpIcAKT7SdY4CTpWgzhD5icl4oUMkpX7I1eH1tTvWHR2wcHfcOt7/nN3pvIgZ9rXQTNVwN",
-	"DirPchHsWjF6DlK/tfGkVaLb13Jmkl+pBP26vRH7/MXbGL159SxG0JATQ/XSF4ZgBAFVaJXGtMgyGKxA",
-	"ZVWaZEfLPnn5ZsSg8NfkkaEwCt5ta1HQCWXVKKgVCLjAhDXtO5n5G2iCk0vfFW+X1YMMN81+FlSTzV7J",
-	"IRRXKQG2qMRTUm4K2xj7CWnrTJnyLK8DFctwB6qr5WdkxJTANDP8o04tY0HOG1ppA0VuXfTSTrelEilB",
-	"89zpijrfJV5TqK1hJ1J9w00R8G5ct2nQ8qaJ0+EPFO3GiqFG4Zu6ZQ+fibu3NEkbH5nbKFJqX6S7uSMw",
-	"0JW5RsY4toMxgWBwmBGB1TDjZTX8B2TQoNe/E8TeZ1t3APmx992/jwizLVo2wtWgcrOQ9Iaawiv9neRq",
-	"NV0GXtpBGFcTAOGNk+1vPPbmRx71D3d6oTboEd473gWewAwE/fJgsMvLgWEb8PIOIDanK91LI+6A7Prk",
-	"uTvr0VJzWu+uqray2tMrTr7uOHljBx4OI3DBo7pmlWttredaVHhaR5p8vxaIxl9iZKk9BmhANM2BMEsa",
-	"PAMIpKPaoPMRMxrLOW3WKAnUFZ6C2tO6BBQflmhs1wjpiYxK9cTCUh/D/lP4gqtHDvz5yDfx1sdD06p3",
-	"eM2fE73D494A7x2e9ifN37zbk1Jx3z/bQb7Co7sLV68bICBUv3dExKeO6j51ifpHEDcaXQ4fO0sbrf2b",
-	"wubARPTWm/NmCsQ6c15b7r45b1w5G2GC0JNnSc+IkiNWDcFo2MVGtkD3wZy4iGQ5iNC1oR/2UIpXQX8/",
-	"9QZWfAz79D42aGjCyEe0QZ9snsvRkBju6Zs7grODRWa/2/zJW2NH298oZ6U+WGOfqng05LkXa+zgg/nh",
-	"5iC9pPmBSYasF5dvFBbWSHN96BxhbZmVrVdGLFpjS875UgtXCdWJ5hnbiQPDekdM/y0jieLCtL1AqGTo",
-	"giRgkxFJUxN44xkUgnbR9ywhzvevurygqt4E5fiVyyp477ngg36EIbzEK/QViFuUYUVEF73ANLOlNibZ",
-	"bcL6Jmlk4uG2gQKsyJCUFmUZxq2NQ+97OMawuqOAv48gb1eR7CTGB7cU4yYy9WRjFUcpxc/8h29r+ZWj",
-	"ucLyG9BFOYNJwRMyK9ip8zW8DkScczYzvXQPIv5BxP8KIt7wYSlUfSF/ZwG/wfd+bcPNasemcxuQhZyg",
-	"FrwSU8gLEpzMEVbGDK4G+nTRGVoUgkByfghGr7w0prUN1q1JhDy5g4/ti9H4dh75/d3ZRe170hvFmvfp",
-	"6VsItWoO3DqJ5vkdrYFnak7y350E+0OYfJrJXNX3dlEQ9IV9SXCQY3G5wc4j1soze2rS4dWkvXJyFtSC",
-	"pTllhtyghgQGnKNz5X+cZcTKr7PYypouGrsK17HXnK9XGbsy1zGSiiaXNs9ltPK1gnKc0xGr8mBziPJ5",
-	"I91M+opDyxgyXxIUl6aR1mSdbJfqnErFxSoke3LTYfdvs+HKrx03m+XabW+hj7bexwRsNBd+FDf+k7H/",
-	"rG7DU0Vc/ZO4fLDxHmy8X0mme1PRtkt1EJ2bxTrIgNV6wX5W2V3LWqGBZ+iZLhObPAHOWGLhMv+Uof4x",
-	"Agk/Yj9zEP12aqP7bKEoGDPFgfabbXofr7CgLFgjLCUpyogEY5ON2ABJhGfcCG1Y1JqhomB2wnAuSaZX",
-	"yvGl+ZCqKd5z/S4hWX7lyoF/kx55q5j5DyaQjQPxIJEfJPKvkOYGOcb4ch/+djU8Z0O6e+lPha/PP24n",
-	"vYdouWF21Ii1h0etSV8/NUf7FT3rTzwLDbjaKQn9tHxyd8FXTVjakoI2JPPgoP8GRce3xpf0BEc1i+rW",
-	"Drpr/dgYqzMJjXDSek3CuhGFG7Fdw3Au0/QbisR9ahaNK+N9YO7fHnP/lajbZls3M3g5DHVRhKJveCXR",
-	"fPf2aFR98BK++rTIcGLKofGILec8I0MY8EmytHTSsnK4gDRTBEjqDSwznapjRK4TslBQLz1iY6+Jdmx2",
-	"sjM0y+YxnhLpjUKDcF5gCFo8YuNmn/PYdFrXp6AZ0Oxnhvm0nGetN4JGMDtU2g1TW1jjh3GFbE/QiP1o",
-	"+1Bb0JlejqrJ2NULSlgpMGQBnY2Y64iGI5RDKtjKrTSDT85XHcpaTsdoCQPRwF+1qXGcQTm7zZDL1unK",
-	"o3vd51Vfeg3RnGUrW9c4JgrPbAMXtblqNxM9WPW+sENBPrJwP58CBPdzo+td9ZvH3lXt8+Ge+YBL3u5J",
-	"D4zRqDWSr+8e3/2TYY2hLB/FuweSSXfUha/9hz+OLiztFEizm2/Q1j6K+PTCzGrY9DVEeAb2+V0FBnbw",
-	"0QNfU36IKXy6mfzCNfJbw8F0nt8tqPALZ+RWWXwsUUYZscX0+nU01YoCun77vcNjrbegAub4ixg8g5X5",
-	"osuILbBUMEXAhiV+sTP4KiOkiy7ItTLfwJeLjCqEFRocH7tP/4e9iX9oGD4pX0KRa+XqI8Kjz7vo8FGv",
-	"h85fohdvUb+H6rNBuyMWfvji7QUaNVJ2owiupZKqzZkMG9P6tfvX2M01lkQHkAqYfvAwfoNSQvOEQd9t",
-	"8vv1XtdqEsdP7zTRQ+LYcldAFZMpLjKFMioVKeeudWs98sODg/7gq26v2+v2h4e9Xg+YyR6v9YGYWixC",
-	"2tAkFLpr8aK4Ga9BOUzoqY2ykMDTW75/gbd82M/UIa1kVedS7RLcwfsipzR1rOWs4NqciGodK7nDh7XV",
-	"BEbQVp+Ss6/aaFD71Vdm1IR2fpZzDsOMRGGFuG00By9oBQUViHEosq0Wtg3MN+9u/jsAAP//",
+	"7L2Ncts4li/+KljuVvX0rCRL8kcSuaZ23HEy7Zk4nUncO/2fKH8LIiGJbQpQE6BlTa637tPcB7tPcgvn",
+	"ACRIgpJsK+mk21u37nQskvg6OJ+/c87HIBTzheCMKxkMPgbshs4XCYP/PglVfM1OxZzGXP9bZvM5TVfB",
+	"IDghEfyVqBlVJJYkia9Z0AquaZIx/WjEZTB4rz+3YKFi0aX5JZjfdMwQnVDMg1YwE1IFg+DPQSuIo2DQ",
+	"6++3Ak7n+tkwk0rMWWqeFGPJ0mv7Lf39D61AXLM0jSMWDCY0kawVLNJYpLFaBYNetxUssnQhJA4ctIKU",
+	"hSKNLtVqof90/hP86ZcsTlkUDFSasVYgFVWZDAbBNUvjScyioBUolQSD/aNutxUsacpjPoXRb1ueBV7/",
+	"SS4mPTK/If9Dk8S3wIMHLjBfklxMamu6+Onikyzq9Pzk7fPeMVn8iQvOjot1XUZzmob54g7zxeEPnQeu",
+	"0X79M63yb2fnvWNy9adUUr3W87Oz785+Pnn93fTql9lV/Jdny+53J39/8fLk5IfnJ39/elJsQzSPerQ/",
+	"3g8POpd4N67YKt+Vo3xXvM89eJOu4vkn2KMPrSDKL3+YMqo3i+rV9rv9o3a31+72L7r7g+7BoHv4z6AV",
+	"RGya0kgPZqZoX69SeszHIuPRZcpotLJTS6hUl+GMhVf+YXpdMwxnN+bB+mPPisdEOqU8/hdVseCX+hz0",
+	"Xy4PDo+CViAZj2I+LU8g3xsKjC9oBRmPQxF5rmq2iDbuRiZZiuPCf/X6+5pDmm1fs8DblmZWg4+WtGos",
+	"02Vxt60gFZlCptuw20zRaTAIhkFvGAStYCLSJU2jyzmuTCqR6rXOqLxcsvFMiKtLycKUqfwYN6/29va2",
+	"FZwyLQbSmMm3TKWatkpC42LJkmtGxISoGZu70kJc2SNI7Yu9vvPF1Rs6ZVUJZOaKIoiza5YSpf8dq5Ig",
+	"yucE8mgNFed0EwnOKg88Kz0AZ9rt/fUvL//61392K/932gtawRVji8uMqzjJv9Jvd5+WvgLkTpVi84XS",
+	"M6VcLlkaDIIzrljKaULeaSaQkhdpKtKgFaybUpSlSOdzqfeu2woYvDUI1IwRxqOFiLkiOAaLyGG3qy9S",
+	"MOg9Kej+sKvJac6kpFN2uXaV8LohIHMQmtmEC3WpRDCAC37z5wod6nGAXTEKbAdPpffk9oN71l7aOc0Y",
+	"4WLpnuw2R7n5pB6wWmBDpdF7Xc2Aut1Bt/vP7bfjl4xlzNmQLuwG3OXnuMYq6XO2NApYidRzXv0b0L4W",
+	"yKB/U8rXfdf0Vele917k70f12rxFn03zMk/vXqMyH/asedc61depLuWSRws3tKXNOQcF+z9lCfOw/4rt",
+	"PRWcVVQefKvG4oyaVQzw4iaWaPc7atqMEUnnzA5Dp49y5lHOPMqZRznzKGd+E3KGJrB3hCHzL6RB3crW",
+	"skDwZEUW+qeaDNhoUz96hnbrGQJD+YWx5i+YrCsHvDD2QT/wuER8PgcwaNc6RVwHw9PDYkv64DRwVYsX",
+	"14wrDy0tBWHXEGdwJmP+oumIhgo8FlqrWD+ZSSrmpbuu9/Kgn7PHXMUA49v1dCLfxMc6+Q9aVNjRr9hq",
+	"sNYPsO5gYR49M67DfnFYpPlOrud9sASbpRLGfn36Aq7j94wmaraqHG2SaG1vyUDhyDcwJ01xBe+e43Vv",
+	"UB0NM9hCd1y7B+5xmwHvwDzMJMypZ2oGI2sBB39I4ikvpFnOKCyzFekUhJ7MEn0SCyolbCVqES6/Lb+x",
+	"EEkcruD0f2ahqn+jBbpW8wcqj9+2gvFKMbgCB09bO/I05g8cPcTT2NvO03j3W8+DQa969+/rQrtUM8Yv",
+	"rZzb2ncIu+z6y3r69GeMRiy9NJzhhHMyzLrd/ZBy/mfnGOGPIFZZosea0zjplI95i2XQOLEjVb6/eSEp",
+	"C1l8vYEwUjYXil3Gi2AQ9J71O91Ov6NPW85o//AoGATPJk+Pou7T3tOnB+GT6OjwGe1PGKXd8PCQRt3e",
+	"Id0fTw4mvXF/3B0/7ffDqHcYHYW9w3F30u3S7lP9rWwM92AQfM+SROj9TDQfuXj1jvQ6+0bY/MDZuVUg",
+	"/KxkGasZoZxQpWg4mzNeFTbmr3gtzJXpdbWFFAquGFdIOUHxb8Mv6WKRxCEQ4N4i0mbQJE6Y0bJjfi3i",
+	"kHXwh5hH7CYYdHe7RVmqb9VMqYUc7O3RRexqfHvX/T2jBu25Z7xn2dteMxHtOduy1/0vJa4Y/9OJ/r+/",
+	"JD+9uvkR/hO42m+GPYYh2jgR3uM64XdRT3xkor8eE50kdAreIJopcSmz8TxWylHatWoeFtZpEktrjNxa",
+	"pUxTaBSlTEovczSX94Tz4H5cWz+vaeN98DKFNW166UPrfXAhjGVR2RH92zvDBluGDX74sE44zNQ80Rtk",
+	"SLub8yxkYCrNeEiLLbvdRpwkMb+Sl+xmEaceQj6EeBIQ0nq5I+xh6Vu2oKksmERKl86k8T7ieNIdsEbz",
+	"XwcvTemykYPuShxPWMp4aP00TeI5ZYtkBYPBU5PwsnSte5UT+8TSnN0o59SPXFKFZ/7NT7BlLQBtmdKt",
+	"9uwj6gpv0OA55RWP8lswtyQaHTRlhAtFFtk4ieWMRWTF1G8MOvboVH50Kj86lR+dyls4lTXffCsyxaK1",
+	"OFs0skgBPnlE2j4ibR+Rto9I28d4yheJtH3iC+l5TXb7jBKXTBt4TYaKLw6Im7nNDtk3y1aYa4GBXLkF",
+	"eZRb2R+D52gynMZyIWSszxejBDJM4wX+MzhJlnQlyajwaY1aVmBN4oQRfSHJH96+fE6O+kdH33Y0VYQz",
+	"NqdOwommhfz9Y2IdfX9qtvs6bJ4UsRWpUi2hIf50oQ+hOsuLGSNwft9IMtLnNGqRiUjJ6GzSPqcqnI2a",
+	"5mVPsz7SW6bS1clEsbQ+3jsWCh5JAm4lQklIk4TM6YrILAwZixBX0zDmfrcVzGMez7M5+IrM0DFXbMpS",
+	"1BoWNKVzpsxBneSbd8YjdvOGGrdhbQ+KXdYbAX5TvROpmJOunk0+h65mHuDOU7PCc4OOVg+3yxcxpzc4",
+	"737v4MnB0/2jgyfOYrqexbSC5xAB+3vG0lV91iMnSDYy8HGIKZExm4iUHWt7chbzKZyn/nESp1LBI53A",
+	"rOIX+LajD0DIrTLvV4xP9b4d9vowZfvvnu/wLV75LGrebONoW8FWR6PS/q53Sfq2Plq77/+RskkwCP59",
+	"r0jo2sNf5d6PSRyVJv1OUcUa9vsHnqxI4YglADWLJQHvYXkJBsnt22H0NW47wdK8SpCEpq2dU06nLDIK",
+	"couMV3D0gFxLs4RJQmHq1ODqyhOvScnabuf46jWUvoFCzibAWOrzf8sWCQ0ZTBh4EsZJlzPNLfVet4hI",
+	"ieCQLEFJEkvVIrEksbK8q7way6FgGci9i4VY/tZE7L3+U81MlGKpfv3//8Nw+Mf/9Yd/7H37X8Pg/b/9",
+	"e/t/PvxxGPzhPRkO1Yc/tsz/Vn//9o/f/oeXRb6K57FqILTvxVIf44owDl5oQvFaay45o9flIzvs+uks",
+	"0QOU1haxCYVIhH4l50a97iaeqifLr36ULD2LGmasCU+rGAZbMctBkmOWCD6VRIljYgkmj4ydvDkjWvcs",
+	"nZmjqfiWZVWarW84TNtFAKzjS8YteSe2BL7qT8SWfnAUyMbNR76EXmIUA7EkrupZXkehgvr2t6qybjvl",
+	"8kxh8u9Amd1m0ms4aa4IN/HSTG7PTGE4nBbM8KE0fU/KvSdRWEq+hZjiQnCJ6cjf0egt+yVjEtzauTP7",
+	"YzlOnIpxwub/+bNEVTWftn4jMoFjmsRRO9efwJxSqHqDloiDkBlFjmQeyzEzXCgCn4BtSVORmmAlfl9k",
+	"qi0m7ZRyQL3knz4hPJuPWYq6Vo8oQXpdULkArgWxxD3Yyz3kadoqjLlUFGJuQZbyQZbF0aDbe/aM9sJ+",
+	"+0m0z9pPJkfd9lN6MG73wn60zw4mh/RoHBQ21oFmfCpWcHZnuHjiLt4wwr1IhNLun9yrb9Pttif4Br+B",
+	"R1gnNhEqpmQeCECKCzOtkrKIyBldsAH567sfXrdK2y9SQgkKt46ey3PBJ0kcPowYQvuRCg3AhdAEAPcV",
+	"DBgDm2yBUsFLjKe4OobVk0gwJJSU0XCGWugOTvJZcZLPi5n7DzBf2q7Obd2eiExZzfyKaXXXrBvPSZ/N",
+	"hRCvaDplDz0u/WJbCdFO4GulCzYW0SrXHghVZC6kIkeHh/tHhup2dRK9/dJJ6EkRJQSxk2o8ksr0d3U2",
+	"sPJY4vjAqjg5OiB/i7+DM3gp0nEcRYw/kHPKbDKJw1ivQYZiwcrXJpZo5XLGIs069UUQEwJPEhrN0dzd",
+	"yUXYd1laMStiZ9XE02oL2NUB6LVqytN3PhJwRWDnv0dfyk6o3/hl/NSvJ4EPkEnMkkjWL0LvaP/pwY4v",
+	"wn6vOAmz1i0uQn0luzoH82WQLu5l6B3ll8HmV2Ne9cMuBH6peg6SpddxyMiExgmLOuRMkSWVJBHTKYt2",
+	"tPOHZbFuUsaZyRVvon8z313s9gkBM8uyfbPmY/hHIqYgKeYiZSTjEUO/zMiuewQH8VpYKPsnkeFoWetp",
+	"cEEcB6jWvDSf+m1IZd8qze6qlyLj0YP2lgvVnsBXypubMtSEiczCGewmuCzsH1x3XCxBc9jZbh8Uu/1a",
+	"KGJn59/uYv472u/ywq3zCeNBrRwTK9Lc9VfdhdtW8CYF3zC4018Ci3jQGS2cz7WR5TRfhXCm7ZKIyJjr",
+	"y6rVNxKrwhm9E+WoXxyRu1aST85/WL6F7OLYChc/aK2SUC7UjKXkmqVSz8uwMNglOKELIc4pXxlzUz7o",
+	"eFKqWBssuvK5/IPGKvdYq3hukjIgptCGoAKZxtdsZ5K677CpCyHQ85baFTadSWn2O7lD1aE7QSni5Ky/",
+	"aRTz9J4TfoGBfuQ0UzORxv964I2yti9dxG0MLuen9o7xCDyzaEdbew88O4zc2FesoWpF/zyWMuZTYJIx",
+	"eBEyfsXFEnjHtbhikf4FMZkNfgXzCd+kuDDT0SPr4SSi8B3HAs5nL5/g7rwLjgJ4jlOERfLSBm10M+TT",
+	"2p0+DpsNl0tcMW5d6fwKXOn5gaw9BySqaxondJw8THnPnO80qIsh5Y75QH7OpCJcLDvkIl3tlEMfuvbT",
+	"j6WJ+U/JnfyuTmjTqnfIFhapCLVkHifseXF+9z5KoFh4uG317dJ5gjGur2HKJplk0TGq5ZJIupJkCUoE",
+	"5RFZzlb+qw7Y2LANxupNzcaOwS0JjxB8pAVmJy0VhggpJ+M8TFZxM5rg1q54QN8R+P+db84GY6S2i7si",
+	"rL++++G1zZTUAnbOohbsNyVzBh5YcCUC4kc/Z07J3HaZLRYiVSw6Z1FML2DqD7r2+Qfbc/3FNuxGVaK4",
+	"H9UfQwCFyPSpmrFJKKKYT3empB26LCCfJIFJEjPJJm7gXdOufVnAFViY0JRFhEo41w7EM8yHyrgH/a9F",
+	"KhYsVTEGDAzy3RfwkPG/WEt/XURG3tqTw8y0dXiFct6aixSpR0CrOW017AwGdSUDGzlfbayOCRewETNw",
+	"HGjJVAkY1ZLjakMX2XLrh9XP4JhsvlArh/T0L+Vhy2l3tSFNHt7HEoxk/WbaLIha5AyVcnNG9haA+33G",
+	"bmjEwnhOk/LsdpBIUVsSQKZqk1swLp2N0ooXIn1GlXSeSnT1V0smBKTZHDBiWRq385QWb9S+iNy9zxE/",
+	"OTVVaLp0HWzSX36suH8f8kEEpqnctvTNtbl01ZApIyoF0Vi+zzblznehEfJjQkvGnsPnW2SRxlxp4V8+",
+	"iqY6izUKoGoTR7uI58D/Sql+1Wmex0kSS4SFlVlOv+ucTszV0UGw6dYw67wsj/GP2UrbF2g8H5OETRTE",
+	"ZiYg8gB6JsuDry0QWdsKD/zvJYYz9V2IObAV6/ooL7K3Hn5RiCYvv4bf9MF+f3HxRgvwd+cXb5wFLmcM",
+	"TLCUgebFhVlKBUPiIkKePXvmTqnrh6a5V4GqSjqnj66xZiPG4J14NY3QsUGTNw5R51B6l86dAlu1jdA3",
+	"EHjgjwiYRVuLnLQTOmaJNNHJFQmpXA95qh1tDcR7NyCEg8LdGqni7m2Ot7Kf2by3mG/8sXH3NmMkTkEJ",
+	"g+TmeZHlXr1SVJEZXSwY14qkvkkLJhZVblIp4raJq9rhcuS2b7lYxOPTktKDcHN1YfnpaaC8KQ00UFQ/",
+	"2UwErykyb3FVUlwQs2KGHwuRMMprM4ZcHDta82wNJOuB00W41KebKDBtvzxOWRgvYgQNz2mcEIGsfkk9",
+	"ctpNYNhSbtoc/o8BTZIfJmAMb37xQ6t2V5meFwk1NSsBU2QcTbuZSKJGgRlLMmNJNCAjpMFLs1WjFhlZ",
+	"4Xg5FZzpP3Bxaf+m/5kIsRi1hnyUgf+RcRVDSq3+DZJqLpciS6LLccrolf6jgfzHfHopJhN4VdF0ytSl",
+	"Y1mNOkNeunqlaXh1760JyK13sKMdBzt6Lq4t7FHvvOFxsPvV8gnrhrKaYaUswnZrw1yL9c++xAM414/e",
+	"OoWcd7cXUMLa+uzcLHQfI2b8miViwQA2Y+5Z1eryZITUCMCUd7gT0jovANEIzkVorpigxRjOWJQlDOLr",
+	"6DVp0vE2q1NgLzgnXGyTOcZWjiLHSbZc1rKOib2KpZ/N5sVFPgaxYqilb7NbQFn05gzfcXVFmqZ0lVOR",
+	"LeVV3c03KZOMqxzibeKIc5GCgF2vKzjzXrfod/b4K9EvrC8+IkuqT3ACEQhJ9HS1maWZlC0HMgLdWdEr",
+	"xq1ekFsGIh1y/Qd4byYWLTKCFKZoRGY0QgC7EmTMyBVbqBYZaX7qDroSGXjhRpoRj4bcOENxAjQa4Y9o",
+	"uYyItkLMLarHyPS/NIEM+SIV81gyBMwbRx68MBUiMhyUa2p8X5RZd6uf4BKwHhT+BgkNJvj4wXPJTrm0",
+	"WmOdwHiD+ZK6FRAciO08k3klBHDsbUWTXGJFBbi9FSq8i/bbrH/phXhJLR+6SUsQabR2lS3j+UYoLYRe",
+	"kLd41AjDyT3qeCzJMhV8atTxVExTOq/YtXIxaZsoj49ZWv/rNt/P1f3aV6qZrd6vKeGecTFDX65vbYSZ",
+	"gcf4v4vhfGL2+/T1O70Z13GEhm/9Y0IqP4WKJWf6BiVUxdegOxUHeExGfx6BVCvONFaSJZPyevIE5QbV",
+	"pDzqawjFq/x2lDwIWCmx7CTZ9zlJcmO+233Se/asf3jw5KD77NlGZ0MtBXY7RdXvTs1LZuMuAm58kiWJ",
+	"x3/qz9WuG+OlvOS1Lq8JGVWymEedzZ+UTTQ1Y0TvDYG9QXRNCwLejKt0Rag5rRK3qo1V5UpFRnU9TVJp",
+	"UTOjPDoG+s2R04a0kTNUrRs3Nde3N+c/kUXu4qz49x2qOTo83D/c5GrLs78/5rIEShxgUQBL85AZ7hMY",
+	"pVzx4hNQEuHip4uGdyxTrh8SA+iKcxURbhsrFL+hmDOC2ST+jSvcbOsIHtm8zSFpBTKbTqHe7DqKfPfm",
+	"ZUkGSEV5JE0ysMhSbRKkUxYRvNt1slFJYyJt6RAxhX79DS/lf293u4uc/HrG3pymV0aAR8IlUJW7J7eW",
+	"4P/Aceo3xacgu/RTEKPh5YYj1QQR7qXztVaRRJRfxjpPcLbAK/4bvEla9meSpd9IEiY0nhPBgWVY9vdg",
+	"90Be7aAWyCL2mHMpQiUyMMm0Fksj/y24i55kHURaR7wcry4BPNbsU9OSUkthxonW81tknKkccob7o1Vg",
+	"2cjaKjUbanGEn0CHOv3b2TnesBaRAr0yIeUEGEDpgjmfvq/YK9eB2O6lBzuUK6Ujaozhzcu1GzEVRGTq",
+	"IUywnEjnFKloVADw/Dn5MffHN/mLN3pSnaoO2+33HX2v9+CQTeZCzlqK3D+7VVVqrp6qc7lL1n1pA5p5",
+	"kWOKVRlDqXJSkiDrLnIavSbHV2fA2QIm6549p3Hy4galVeBWMVkr/+GhtQai/RLMofmIGnwxtoHAto6Y",
+	"YsG/mhvGTLl5qa/9YItcUTPMIRFLlrZDKpkTtyuwBJOY04REQq1lGE4Gf/9wv1Su4sDntnBZWd1HhArj",
+	"CMOoDHDreRq7EayxLGStSEkUA54uAhasZmzIcZXfSG0FIVMu4KiM64Wfvn7Xclw8eixaHWfI8fcWYYlk",
+	"ZGRqr43KzpyiIlueOL3GZwMdCXy6tMjx8MsZVaYMCv6nEuY/0F/BuAePgC0Dapt5xVYDLEkbR1iFFkIB",
+	"XI70xo3kSio2r+BC8EI9BHqQ+zPqOCAoGesClWqtCaqmev7oQX8dNMGreDtNGJpZqfGT07ER0Zvs/LUj",
+	"omPdcazUOj5UTdP6HeUi44VvaswghJR7popvV3tHbITP5I+0DMHAqfqYCJCpn13aNhlbcksk+F+TWZoJ",
+	"+5b5MmZJlCff3dnnhzNZ5/mrwmed4ibvaftf3faz9of//I97OwVLE/Bodg0g3WOSsmksVUpTzRFBI2Em",
+	"IUWrJcuyPVBMKsft1okWoK7md1Nh61m39+2AxNx48MYC0rNTY4TrP4XgOR/VEvw1kzIFCP7v//4/8K8F",
+	"VTP4BzAum0Sg/1CNTu7lqsF6urCLaQVGPTRb7iUUJ0xX57Lguh+RK8YWEqC9EEdqkZFJghuRhZBKW1nF",
+	"35zSa8XPQ66vPX4HHrYl2aAe2whQkuBfEbwshGwJt6Iq59oKb1jezSefsN9L/TYUVopT1uTKRyMmk8lH",
+	"uXE4I+MsTiLE18eVy3Ld63Q73Y3nZqbiOyatX57Y6tDVJdDiBwe7WiteXgeaGVWqeOmEb6YuO1rTNHM1",
+	"2OdXS5mj2VucQwy2wlTUpb/1pRczrJUPrF9lx2l5b49kZc3GD5R/2r/29AqsjvtgiNYLcl8NoR376jc5",
+	"w3PHNdQYIJIujbJZDbdU6sW6KjTUxPdG1O/uK30YCKqwoWPHbec91SbIWtGchQLjwlwULHRfWBqxkhZV",
+	"7dFtTd+RtYYlDnKiHy3afTTB7fMsS7oskCHO+eAR3BEGWw7pe8jCVeRqcYwCanFnMEBVkyp1svBtAcBk",
+	"3QIN/vSDLZpg1KN60K6i0R2Z+yzCBGpkTOk188bvPP0uHgAycrpVbAC9YBqCzT6w4X6eJQlJtS0qGdGK",
+	"SCX/YbMMuTPo5hiVJKkHpQlGVWNZpFXlMTfOWqg1jAoCHJnaOGxOaJJU9aPtEDylbhTb2X1OLwrfMvHM",
+	"v5HEiMbyJrrNK+rMryExAyI935+0+4dHnjv92fMz8s4X3nnij9tcvLxvRs1iTBq4mpM+fvHqXQ1tv0gA",
+	"ECw4Z2G9PJ3TYGOz/ejShXuzXMSUzBvZuLzIk5AB7MIlnNYmhJHL6P1s9t2bly30+YBH/vzk7XMi6aoo",
+	"DqJveMumSS/BlyomRFssT4+6Pdy7Idebh2k0Rmr9nEVTkFmgxsaSSCE4oRNlQqCW6DSTxytXcTNC2yxf",
+	"vMqKARlPOVUZ2rS5GKgIQ9tzqykaa0B/ls0XnrBakTAJXyqRgh+/63qCHRDoBo7HqMlE9PxksceOoUyl",
+	"3EiA5sVWvgs+Cql5sW23sSY4+tZLsn3JPpZ8MIbSd75K39pM27MHr2T3c6vaaAhIwBL1eAJrbrOTCe13",
+	"dkASgNXUCJYNnY9tcSU1E9LUpzVW7zeSLOgqERhyrdwgtw3gmgFjrbHJOEJTTLGb7bUzJxPUQ5BhuLXz",
+	"zLVnfaRtUJYPggrr3TylilUEE+aGx3n2dsoogtfzzmxb6OMv4VnH77uLVTup+NXq70ml7ljMiUiB3TMa",
+	"zkwWqUnABguuxP3u1snN160tX14zHqlwg2Jh7+If1XXW1m0avm2x7xfsRmH4/rJoBOZe9u4mhbXWCe6B",
+	"VPYjiFKbGgfFLyQRC8bLmatAYXn7OH+9YLz4eQevMFMAbjiuqX9QNTVJjOSfl8/6w11AY7aHXS3hkCaS",
+	"GR3LbUJqomcinZcqIOAd2kLemi55ay19urRG9225LZxzzu8rB32nRbuUs4t7W21C5wXL4e/ts9PSTS45",
+	"CsYpDa9M3UDHfthE0bYJ3R2uz67WXnU8IzUVnMzwRxgQ5IOz+aWzNaswvKBVkmVINZY/F7eofpfXSGIH",
+	"xLDddS9ocKvnrKSvM4hKF9+SR6iY30srfDxiu7iCgOc3aSJiyclVzCOvX6nUWbSO9uMACKU2toNhjf2n",
+	"+wfflmjPuCrr19g2Ka07xVK2EKnCmCNBOJY2pVpYD2S9v6FxuCT2QarBDKDw+ZhPoYI/LqT/rPdsq4VU",
+	"PdvlfcuXaSawhrr8AcWiB/u2d63ge79aUDGf9JrlXhiOc6dSIKDHotDSphwnP168bD8tHdPRlkVByiK/",
+	"aLRZ44xF582PdyUGO5T7FWvo+7amAq2rbcP/J7IU7ixoaiBZywWuB6Zeef9pUUyBhDOa0lBpvcBIiiGX",
+	"Cxoy2SHPqWQkFBlXsuoJK+ryV5tQlPtpOFHb4fCdP15rK8l4LvuExkmWmr5Dzw4On3zbIaNQRAwyGSQu",
+	"gZpibmDGTNjymIywGtMI2NmQl4s1eRwMzXhAzf/0h81EygHrARnNaYLFido/S8EhC9Qbkq3WSdJ/q1RN",
+	"My9XixvrJzPJ0vY8lnOofwjJq6YiJrw0Z2omorb+I00SscSsVVukVP+3pygjvFmrZQ2jeSsDwfO1kr/6",
+	"ebe6IK4LS3Lgt/KaY/ABqUSqtZRJliS18LOnJNfDo/4QyMcanqUz9MT8f8CKgBlz6375M4ZMta8t2a4D",
+	"lvBod0UhKH+ADsJ9LZPRDxV4f2qbIGD7LBpZdU/Tt3kgEdNKt4c7FpjatsrM+nofUOWjQNU7cKS+E0g8",
+	"LFXwOOh6+bIpcrX9FfVCOoq2EM4Bb48vKpKdKmMeO0xJa04AXV/QtII62lQ77d7VfWyhL9gkB8lr7oRD",
+	"Ygax4ZMvbzIFeNH7xZfLXfLulLldb57nc/WiI94EQFykZRTLRUJX3jJXnnBNvsU4VgWDefDwchgFgMR2",
+	"+Kupx/GUIx2FNEnySkfmtQF5qsV0//DIEdMn756fnTnCujPkr2ygIoYcnZU0ceJYHpOR1oNHJEwYTSFF",
+	"oSq+F3isbTPFyi4clcT401agP4fFM9Hudtkyaf/Phz96WXKpX2FNuHMCZbTIj29f2UaDBmo1E1KZwiZc",
+	"kDBlEeMqpokEHscFmaR0qk231pCDMXBwsK/Vf+zJ0u0fVJfb2CqxfOO2QBM0hvlL9O+7Xo7XoVmxfVgc",
+	"He1U+QmcTnlYUEJieKlkE5oA6PwVC4alEoqw4++9rltKlzuv5rZ1ebYSqMVrTBv0D5RoIOKapZCh3/Gi",
+	"tB24bFGh3CDIvZA4KOJ6mocl7ylZvOgDaMkF4C7jJgSMBNMWD0moYukxxCX39/eflc/Y7a3aHcD/+6d7",
+	"EpHWZvUe1E6hFdy0p6Ltr9ght2zByCQmGjLNpaFkggOmx8oKUHJhrF+F3gxl5ysWN3C9kfacHlYRoXAH",
+	"HLrO9V5FXYWcoF8yZn7W0gBSqpRfbNfPyHb73HA4+7s6nN3AuPx3q0Lc/rJQW9V50qNCnYw1JVwcSqIp",
+	"I1HGbIVlB7J3J9AhCEA78KYlru53ez/h/gt9jU6v4vmXN7PMV8NFn6TJo8NbYUFSthqDhAz6hHk8rvfJ",
+	"dMU+1k1GDFrFtc4Jvn7KG7sot3at/t9Vh6+j6TyNtptwHz4lHK5YAfOo39e7Z3Zums4JwV8s1M+6LaAb",
+	"15RxluoBjwlnWkrLmVjyop78Jt37PrrwNol0Vc3Xu/OGFDdmg14w+RAT9NNdaGdifiZ/95poKBaay0LU",
+	"i7kaG6l/c7NFINTH6e0kvSuMfUmPVkijM/15syLlNKnfQlbftgLAlzbwJup24KF5Idpj1OuI4EYCTiHR",
+	"OL1D41vXbO22n3x4320/O2l//9e/nb9+07747/Y/P3zsH956bVlDNdt43aGKwpbOdmJ87UO+xtnu9Gp9",
+	"uLf9v7USv7p3HsGnu2S2nkZjOplT7ZhJtbEiVNnxB/1dpM3yZugqxc9AFbLNcatNqU5Q6yDM0lit3uld",
+	"MJxhEf+NrXzcXs8IPBamWiU2fsHs+VHe9kRwB/ttu21AOq6iqWLRkGtK6pAzqOsnFsz2p6DgGJrTFYnE",
+	"gIxSqM6m/3/ZIqNlGis2IjSRwowoW0Nu7DvZQlVAtmCH9D9BR4S/g+kChgoW19Rfg4wN8zWosNIhJ0Nu",
+	"mymOGUGdRwlYDXQg1avDf5Z6PwPhexug3zgtc6xFgltbFJi80Ga230lc6R6jB6clxAuGywpUgEWrOsC4",
+	"ITfIOJstXbhFAIeP7c7JmQI3iMHZ6CXax5A7gMfEWWml8zLMtL7IWwgUTITtY0ERLF3qcx8ZT0Ah5Kex",
+	"mmVjkPHmEfu/gacVoP5uKhKySChnuXYKqqptfo3YIbJIRZSF6htJrGYmyVjfGkITwaedIR9yLPOcNzRp",
+	"gcpigQVGyp2+fpdXZajUe4dwhiIqS7kc8jy3fbyyuy04Nt9fgTDILzaAHDnglnM4BHZO03diyLEItLSF",
+	"ZV2FHKb9olC6xhleO7UUesVjJm1XVF7tGTXK6dONxww5xeDdZRyNBvAgnLZJGMUoNSV/eXFhkHWnL169",
+	"uHjRypM+4fckQZyDlgsXOQJM5UVSUoBA5xSuZixGkRRzqRiNOiQvXiAmQ26L2MA9jGWhYLAbGqpkRZL4",
+	"yuE7eSkvdhNL5WyRjc1ikiwGNfIe0JsjtjY0S1U1moJO7FY5ilvpuENGB93uiMwZ5UU9jyG34R3TeMSQ",
+	"VLUxdYuMDvr9kSXmJUuSNkZx834y+lMY/oOLmsQh41g9zNy4kwUNZ6zdh6zL8qVbLpcdCj93RDrdM+/K",
+	"vVdnz1+8fvdCv9MBFFIR13IucJ4EGvQhp1PrigvG6SIOBsF+pwvZBguqZiBe9rRu9C/9X1OvTQFnKwug",
+	"BjFdlEiacaNnaFGbgwr0Z17BJyt92/vd7poWOpXWOZhaCfmwqyZNwT6697157nbr1jMm07ah8wzSsyaB",
+	"FcP2vQf7vaZP5mvcq/b4deU5gh5lNp/TdBUMAr1DnCHoG1BV781qgw/6tT2oirP5VPrdrnMyVrgresVk",
+	"3lhvgKUUqaJjrSDi4mTOHpHQh1zOMgW6TCSWvOFc3+KsfvcH2woOu/ub33Nbqq0jBr2t8TpqyKMHoNp6",
+	"i3eirATTB1t9lQofVSUlRltyQeqWLxryP5z/1DKZPOcnb59jQs+3SDApA3FqBM8kSxJQV2JZVGgxgZLT",
+	"1++gLu81w3R60Hjg3bokBpmQF88CsQJxOgCMT/UqoAUmGdPwyvV31asLAg/HJgZmqZjUv5IDyPVUKSjx",
+	"kk5YPigMY/RMrdYqrFLjdNag0t9Zw5Y05GzIVWpAfpFQx+ZioROdQOumWq2fDnktsEEuFgqfz62sKN+7",
+	"0Gl2YUr5Mam+E1gLbbtb5zoAqxWEavXZHGhWbqsVFuTWV9HXAOW2bBIZ5/8DuQku7IVWLuRGlnLqPnx7",
+	"z8WAC6eBx9hrh0mgWuFIgJkfazYLx70s+u8CD+p3e/da8XPTY2S7JdunP/GaTe02ZK54lOuZ5Hc0yqlD",
+	"v9Lbiq8WDV7hpS2Y8UuRjuMoYhzfeLb5jedOj+6D3v5WL+gTdOXEQe9wm/V4ug3ql/v9bV72tLWEl7dY",
+	"YrXB8YMk4haHXe65f285mktOYyEWRWeM9HRqtN20Lb9BNGQwCMB3EZQlq2zUtV5pVuFIHYlOAM0Q0czi",
+	"bKktBsgJx9oCC4rFuCmGwsnIwUKPhhwlljX8jFLiQUIfg9iDZDgt+KgkI/MNn5xIYqlOzVogawaxo7IR",
+	"wFE8Ypxtf8+wqsHGx8tA4q1fQxTB1o+/iuex2vrp57Az5vEPOxIqbwzYZgv+Co9uz1ydoogepvqDJSIx",
+	"sVT3pXPU3wO70cdlz2NrbqOlf5XZ7KHrs1mdx35RTeq81txddR5NOeOlwhzdQpOeMiWxZ4dXL0beAjit",
+	"GbOuXM1zUPE21fj3uySiK6+9HzmNuD6FfvoQHdTXOe0T6qCn6xt4VTiGffr2nsvZQiOLJZkKzr54bexg",
+	"8xuvhXopMnQ7P2pjXyR7RPLciTa29xH/43avXNppjYZWKdhZq+FWV9YGoKzZ6LBbC6o15JC0nnNbwOOb",
+	"8Hej8lXM9K76l1UhoILWrrW1UmOor0T7MlPeTv9yH74TMy2ahG3SwfKj/c2x0t+P3uZez5w1lSoebau9",
+	"eZjTHvgWmxW6c/DJ0yRxUZhgSKbQPsSAMfNGrBhwtPkY+qdBgUfnK0iE05raqGVKsOQ1GWqYYJEaSHCH",
+	"vNBMzZY4lSTGVgn4Kh/yHDIUUk4USxLgiZAbAzgDzpY2zFnjgGkZzPogFvjhAWokgr2bQNoWaV2goA3y",
+	"uAk4/BDtswG8vpUC2r8fx4RhchzwNmzTeeP2/itbo4uuLNj4UQt91EI/A7MH2rR89S6sfmtFdO9jHN1u",
+	"x/BLCqZm93xlMmU2M3yEKgBmc8jzjqs25pUqSegkZRKgWyWm3iFQk2NJsZtxiyyolEweY3fOPJ1iyPUT",
+	"BnzLIijkY7IrbCNkAw/ewO5Xn1jftcOcRQ8XD7vi56vPwc1Xd+Tlq7tz8qKYbYMjwRJvLB95+CMP/6w8",
+	"PCrYy86Y+FU830MMajPrfofcFdKrTXM/QShov7afDTpZTehGzsRSEkoklMjAZ0x7k4xHLB1y/VvCQiVS",
+	"pzTSwEIuKuUORQLVSDrkBx4yiyQoWudAqwKE+Ihri3N03rNQBuzfTJd0RZ6A8xbR7x1yrgUA5ntjfgoC",
+	"DRG7i+g605XCAZpWuH+eOfWr6fkPYuS1xK9PwsUR53K6NvEqZ+En7sN3jSPZ0mENTByOKxYcqvKN2TTj",
+	"x9YZ5rR1onPBp9ig6JHNP7L5z8Hm4R7mTNXl8/d2F6+J5L814DW1ZSc/A+8Cx7JmvJLGgDLGeqYKg2pF",
+	"l+QOOSGLLMVSkwMIockrDNQZ6E8DrPKUf1aP8cPdswbqd8o3463eFI/egakVzfWbOJoTxax1kceCo49+",
+	"2q8vgKQvmS09tJkVbPDNcrk3p+nVGj2PGS0Px9Sko/UnIxHzduSQdBPNY47kBlktenvB7jbpHJp9DbmY",
+	"mAwqk9DUISNb8aJWpMGWvRgRqeLwyqBmUSrfKMiCOh7yAlU7A8yQ0ycfwbACGtxgWW6aXmF3MsSwmtZf",
+	"s1gqka58vGeO/YB+NR1Oq2/QJKja2qfepMdWCXNLiDxEBay0QvokoIAvRv8zss3pl0DTq0cd71HH+0w8",
+	"3Wk1v5mrA+tcz9aBB6zxvZ4UeteylLbgKHroaTVQTLgZS5raPIKYk94hAQ4/5D8LYP2o5OWFqtKMc0xX",
+	"BHg3muFOmkKe/sZ4xCKSMAnKJh/yPpGETgUybfioUUPTjBtv8FyyRH9pTq8YFnKAdEJbdM3Hy69tVvZX",
+	"aZHXcsp/ZwwZDYhHjvzIkT8DaB74GBfLXdjbRUfiTdAsTJtmkdVLbVJ3HZW1XNOQe8jrHbkb8Fgvrk1t",
+	"/i8Ii/WroqrgrLaCVL3In9ye8RVtqzeAqZBkHg30r5B1fI+2pMM4igbfdzbQbTGKtb46DGj4IfAN8PeK",
+	"F27It3XDWdzqV+SJ+9I0GpsU/Hi5v77L/Rem7ordXn/B3eYiG1LrKjU+NRmVSxvCHcfaweuy7oY8T7s7",
+	"Rj99rbONg+UtJ+YRX17ekPtalDRoHOd2wY86h2VQZvu30jrOnWe3Z09uf5sNmoclyEf29LWCuOfFDbMc",
+	"yu0GdG8WBZA+g7xivtKrb9kcSlk4pQUnJf6koJxUqwDtxSauWMC9DXQvThKypFBS/yJ37SCggwso2lQv",
+	"9KT/nUmWNifg2dLwn5b1mFEsEu+z6ztz2yptu0S78/Ljd820M6+vT7VzKtv/JnPtfkeZa/P8Dm3JXIxz",
+	"pLWFDYMfahFsQNjy6yNnSpribDRlBNC9A6xQJxaMI+DArTlooV9OL8JK1wLTxWsmsrRDTuSVSevVf+Zs",
+	"OeSCM9nCwouoca1p5zvkQ160CrTNNblQZMzMugBhNML/HhCo/zk6RuOMLrEpZ1wURkmKej0Gs6x/FIIk",
+	"AsvihJDtgpWAoODmyHRWHDXYcL8PLig4czqBrOWAPxSP3lml2mDy2Z7Qjwzv67T17szt7qBK7Tkcae9j",
+	"zCN2c7sVLsvcAovFcMupRiwUEYsAdoHqklNFE9hpXimzNeTGfBxBVctRUbgVuJivtznkS1jsxHhFpIIM",
+	"klQO3DItsSQ0WUKvJKiUB9VcxWTIR+6lFaFiqi1Vyuh8hFhLtVqwou6aZDxiKZnSa4vwhcma1V9CuzzA",
+	"kzhFYr+RZORs6wYW6PRB/8KYYTGzM00X2772KuZXD+Cj7pHo3wpOmNcbH8ecpitPGWcv+3MotSyCO0Gp",
+	"T7oJL7VPY7kQMsYv+Fdr3rIxMfcNmMQjl/0quGxR5rGo3v3+gybxcpnp9x9uS3UgS1f2E/Bk09l8Iw+G",
+	"q5KXU851TYma6JKBcz1k8fU6ZjzkBTcmn5EZtzCbwe1xYRx6i4SGRrddaL1lLft8C/28vyi+eQ8GaHZz",
+	"L52ETzEuXtS0f5mK+YCccE6GWbe7rzV5t407/JEN+YUYkHoLlSF/l0HV+gGB3sb6HLHJMezqg5mrJQMo",
+	"An243+9/+8hVH7nqvbjq28Je3hVbTW17pkXmgxVrhjTbvlUTucjTf2OJ9RZCrBpLh3w5EwkbEEomMUui",
+	"HH2Wd0/URnLCaMqiFhmVu+aMCLsJ2UIxtNxHTkOfEY6Eiy7q9IuIyfwrBqds31Izxi+hoC20Ya72XBph",
+	"1yf7Z/wbLg1mjsUuTOF4PRB4OAD2xKIhx2pkC4Pq4EIRKJ1OTvKGrbj0pciSyDQKyONGgLcz8Zm87Dr5",
+	"g51MOxFiMTIFjClfmULwbsXsGQXfa8oSuhry/M2YT6Endij4JJ5mKYtG36LIMj6W2o7jR4smTDakZLte",
+	"1tqqkpMhtx2jYFucIh/2S1MtjWnRwUlbRra7BIADjTikCVQiNumIsja7fOpOdy4n99wlPsgUx8jXiCk6",
+	"NbX3Y5MYqE0z8Mn4hOjCtAH+xPLzbAIreGC1kFLXsaBO7IGvvZi/p5gH/1jv2eVpnFtqtNXcXWtr7021",
+	"DfMngVICyURbAg/eug9/GuBB7k6FnEYAgpQVhhcX2MtunYYAz/zmdILeFoDIN057/5fY4/MRwPnlpk1m",
+	"tnmV0Waw29L9EJzw7p4yjbz8gPo3QiqMY5iM8ZEtFdXRL44sptNKsnI/yOWMKjDH9P3UnNbYaBaVvyx6",
+	"u9LwqoLAd4rk/5KxjEW5iuDUzmdrKpUo23rvqwTG1zoafhJubk9Tj7ZFWPVF+fHb+6xmXUgVIuJLKsmc",
+	"RuyYjLQyalv41PsbKk1xsfrNxSG2qVH/WtizeOTXXyy/1lTvsscdMe5/Cc7ulOtOIbhs6w7q18lEa/jg",
+	"ZOl19w+1wQF1Ig6/bQF+dqUZ+5gN+YLqm05ibhg9vFxCwHTIBbtRGLiWiyRWhCrSPzw03sQGb9s/9Rq+",
+	"KMStYjfKVhEonGWuqt8h+0fdLjl7Tc5/Ir0umd+4rf47Q+5/+OKnCzKsJLYOg4q7bCvnWKXfXZHQNten",
+	"lLbhUOGkH2OzXyG70HcCj+8uWfBrXGQf9E/ptb1dviJfE5oliiSxVCz3uHRKfekGe3u9/pNOt9Pt9Ab7",
+	"3W4XLpOZXr34nYvYlyaBB4rLa/aiBPb+jAW0ni61oJRwp5uJ3rTc85bryKtBYLWOlSyqQRSjeEf4R5Gh",
+	"JLHaU147utTfsfiO4dz+yZqce2S0hj8Wr5qcCf+rfiS05yu5B7NhNUUpbBcHbcpFpStQnlXR/9tuT1Fg",
+	"q/7dN9jCUk9oOROg0qeZETLGlQYuvxWURSBcQKms4uOmqdnth9v/FwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

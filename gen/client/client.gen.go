@@ -18,6 +18,36 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDead      DeliveryState = "dead"
+	DeliveryStateDelivered DeliveryState = "delivered"
+	DeliveryStateFailed    DeliveryState = "failed"
+	DeliveryStateHeld      DeliveryState = "held"
+	DeliveryStateQueued    DeliveryState = "queued"
+	DeliveryStateStored    DeliveryState = "stored"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDead:
+		return true
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateFailed:
+		return true
+	case DeliveryStateHeld:
+		return true
+	case DeliveryStateQueued:
+		return true
+	case DeliveryStateStored:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DNSRecordPurpose.
 const (
 	DNSRecordPurposeDKIM  DNSRecordPurpose = "dkim"
@@ -129,6 +159,100 @@ func (e RecordStatus) Valid() bool {
 	}
 }
 
+// Defines values for RetryDeliveriesRequestStates.
+const (
+	RetryDeliveriesRequestStatesDead      RetryDeliveriesRequestStates = "dead"
+	RetryDeliveriesRequestStatesDelivered RetryDeliveriesRequestStates = "delivered"
+	RetryDeliveriesRequestStatesFailed    RetryDeliveriesRequestStates = "failed"
+	RetryDeliveriesRequestStatesHeld      RetryDeliveriesRequestStates = "held"
+	RetryDeliveriesRequestStatesStored    RetryDeliveriesRequestStates = "stored"
+)
+
+// Valid indicates whether the value is a known member of the RetryDeliveriesRequestStates enum.
+func (e RetryDeliveriesRequestStates) Valid() bool {
+	switch e {
+	case RetryDeliveriesRequestStatesDead:
+		return true
+	case RetryDeliveriesRequestStatesDelivered:
+		return true
+	case RetryDeliveriesRequestStatesFailed:
+		return true
+	case RetryDeliveriesRequestStatesHeld:
+		return true
+	case RetryDeliveriesRequestStatesStored:
+		return true
+	default:
+		return false
+	}
+}
+
+// Attachment defines model for Attachment.
+type Attachment struct {
+	// Bytes The size, decoded.
+	//
+	// Example: 1024
+	Bytes int `json:"bytes"`
+
+	// ContentID Example:
+	ContentID string `json:"content_id"`
+
+	// ContentType As its sender declared it; nobody has looked.
+	//
+	// Example: application/pdf
+	ContentType string `json:"content_type"`
+
+	// Filename As its sender named it; empty without a name.
+	//
+	// Example: invoice.pdf
+	Filename string `json:"filename"`
+
+	// Index Example: 0
+	Index int `json:"index"`
+
+	// Sha256 Of the decoded content, in hexadecimal.
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// URL Opens without a key until `links_expire_at`.
+	//
+	// Example: https://api.example.com/v2/domains/customer.com/messages/01JGFJJZ000000000000000000/attachments/0?token=AAAAAGlXLxUAAAAA
+	URL string `json:"url"`
+}
+
+// Attempt One try.
+type Attempt struct {
+	// Answer The first octets of the answer, printable.
+	//
+	// Example: Internal Server Error
+	Answer *string `json:"answer,omitempty"`
+
+	// At RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	At Time `json:"at"`
+
+	// DurationMs Milliseconds.
+	//
+	// Example: 120
+	DurationMs int64 `json:"duration_ms"`
+
+	// Error Why it failed; left out for a success.
+	//
+	// Example: the endpoint answered 500
+	Error *string `json:"error,omitempty"`
+
+	// N From 1 within its delivery.
+	//
+	// Example: 11
+	N *int `json:"n,omitempty"`
+
+	// Status The status of HTTP or SMTP; left out when there was no answer.
+	//
+	// Example: 500
+	Status *int `json:"status,omitempty"`
+}
+
 // CreateDomainRequest defines model for CreateDomainRequest.
 type CreateDomainRequest struct {
 	// Domain The name, in Unicode or in A-labels, in any case.
@@ -187,6 +311,89 @@ type DeleteDomainResult struct {
 	// Ok Example: true
 	Ok bool `json:"ok"`
 }
+
+// DeleteMessageResult defines model for DeleteMessageResult.
+type DeleteMessageResult struct {
+	// Deleted Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	Deleted Ulid `json:"deleted"`
+
+	// Ok Example: true
+	Ok bool `json:"ok"`
+}
+
+// Delivery One recipient's mail on its way.
+type Delivery struct {
+	// CreatedAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	CreatedAt Time `json:"created_at"`
+
+	// DoneAt When it came to its end.
+	DoneAt *Time `json:"done_at,omitempty"`
+
+	// Hold Why it is held: `domain_deleted`, `endpoint_gone`, `no_endpoint`, `loop`,
+	// `unauthenticated`, `dmarc_would_break`, `forwarding_off`,
+	// `target_unsupported`.
+	//
+	//
+	// Example: endpoint_gone
+	Hold *string `json:"hold,omitempty"`
+
+	// ID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	ID Ulid `json:"id"`
+
+	// KeepUntil When it is removed with its message.
+	KeepUntil *Time `json:"keep_until,omitempty"`
+
+	// LastAttempt One try.
+	LastAttempt *Attempt `json:"last_attempt,omitempty"`
+
+	// MessageID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	MessageID Ulid `json:"message_id"`
+
+	// Mode `store` keeps a message, `webhook` posts it, `webhook_then_store` posts it
+	// and keeps it, `forward_email` sends it on.
+	Mode ForwardMode `json:"mode"`
+
+	// NextAt When it is tried again.
+	NextAt *Time `json:"next_at,omitempty"`
+
+	// RcptTo The envelope's recipient.
+	//
+	// Example: inbox@customer.com
+	RcptTo string `json:"rcpt_to"`
+
+	// State `queued` waits for its next try, `delivered` was taken by the endpoint or
+	// the next hop, `stored` had only to be kept, `held` waits for you and `hold`
+	// says why, `dead` and `failed` were tried for the time that the mode
+	// promises, or refused for good.
+	State DeliveryState `json:"state"`
+
+	// Tries How many tries of its schedule are used.
+	//
+	// Example: 11
+	Tries int `json:"tries"`
+}
+
+// DeliveryList defines model for DeliveryList.
+type DeliveryList struct {
+	Deliveries []Delivery `json:"deliveries"`
+
+	// NextCursor Present while there is more.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// DeliveryState `queued` waits for its next try, `delivered` was taken by the endpoint or
+// the next hop, `stored` had only to be kept, `held` waits for you and `hold`
+// says why, `dead` and `failed` were tried for the time that the mode
+// promises, or refused for good.
+type DeliveryState string
 
 // DNSDetails defines model for DnsDetails.
 type DNSDetails struct {
@@ -458,6 +665,15 @@ type Health struct {
 	Version *string `json:"version,omitempty"`
 }
 
+// MailAddress defines model for MailAddress.
+type MailAddress struct {
+	// Address Example: ann@example.org
+	Address string `json:"address"`
+
+	// Name Example: Ann
+	Name *string `json:"name,omitempty"`
+}
+
 // MailExchange Where the domain's mail is to go.
 type MailExchange struct {
 	// Host Example: mx.example.com
@@ -488,6 +704,318 @@ type MarkDNSRequest struct {
 	//
 	// Example: user_123
 	UserID UserID `json:"user_id"`
+}
+
+// Message A message as it was received, without its content.
+type Message struct {
+	// Auth What SPF, DKIM and DMARC say of the sender, in the words of RFC 8601; left
+	// out until it was judged, which is soon after the message came.
+	Auth *MessageAuth `json:"auth,omitempty"`
+
+	// Bytes The size of the raw message.
+	//
+	// Example: 2048
+	Bytes int64 `json:"bytes"`
+
+	// Deliveries What became of it, one entry a recipient.
+	Deliveries []Delivery `json:"deliveries"`
+
+	// HeaderFrom The From header field, decoded.
+	//
+	// Example: Ann <ann@example.org>
+	HeaderFrom string `json:"header_from"`
+
+	// Helo The name that the client gave itself.
+	//
+	// Example: mail.example.org
+	Helo string `json:"helo"`
+
+	// ID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	ID Ulid `json:"id"`
+
+	// MailFrom The envelope's sender; empty for the null reverse path.
+	//
+	// Example: ann@example.org
+	MailFrom string `json:"mail_from"`
+
+	// RcptTo The envelope's recipient; with several at this domain the first one,
+	// and `deliveries` has them all.
+	//
+	//
+	// Example: inbox@customer.com
+	RcptTo string `json:"rcpt_to"`
+
+	// ReceivedAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	ReceivedAt Time `json:"received_at"`
+
+	// RemoteIP The client's address.
+	//
+	// Example: 192.0.2.1
+	RemoteIP string `json:"remote_ip"`
+
+	// Sha256 The SHA-256 of the raw message in hexadecimal.
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// Subject The Subject header field, decoded.
+	//
+	// Example: Hello
+	Subject string `json:"subject"`
+
+	// TLS The version of TLS; left out for a plain connection.
+	//
+	// Example: TLS 1.3
+	TLS *string `json:"tls,omitempty"`
+}
+
+// MessageAuth What SPF, DKIM and DMARC say of the sender, in the words of RFC 8601; left
+// out until it was judged, which is soon after the message came.
+type MessageAuth struct {
+	// DKIM One entry a signature.
+	DKIM  []MessageAuth_DKIM `json:"dkim"`
+	DMARC MessageAuth_DMARC  `json:"dmarc"`
+	SPF   MessageAuth_SPF    `json:"spf"`
+}
+
+// MessageAuth_DKIM defines model for MessageAuth.DKIM.
+type MessageAuth_DKIM struct {
+	// Aligned Whether it is the From domain's organization that signed.
+	//
+	// Example: true
+	Aligned bool `json:"aligned"`
+
+	// Domain Example: example.org
+	Domain *string `json:"domain,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Result Example: pass
+	Result string `json:"result"`
+}
+
+// MessageAuth_DMARC defines model for MessageAuth.DMARC.
+type MessageAuth_DMARC struct {
+	// Domain Example: example.org
+	Domain *string `json:"domain,omitempty"`
+
+	// Policy Example: reject
+	Policy *string `json:"policy,omitempty"`
+
+	// Result Example: pass
+	Result string `json:"result"`
+}
+
+// MessageAuth_SPF defines model for MessageAuth.SPF.
+type MessageAuth_SPF struct {
+	// Domain Example: example.org
+	Domain *string `json:"domain,omitempty"`
+
+	// Result Example: pass
+	Result string `json:"result"`
+}
+
+// MessageContent What is in a message. The members are those of a webhook's payload.
+type MessageContent struct {
+	// Attachments What is in it beside the text.
+	Attachments []Attachment  `json:"attachments"`
+	Cc          []MailAddress `json:"cc"`
+
+	// Date The Date header field, where it can be read.
+	Date *Time `json:"date,omitempty"`
+
+	// Flags What a message says of its own kind.
+	Flags MessageFlags  `json:"flags"`
+	From  []MailAddress `json:"from"`
+
+	// Headers All header fields in order, each a name and a value.
+	//
+	// Example: [["From","Ann \u003cann@example.org\u003e"],["Subject","Hello"]]
+	Headers [][]string  `json:"headers"`
+	HTML    MessageText `json:"html"`
+
+	// InReplyTo Example: 0@example.org
+	InReplyTo *string `json:"in_reply_to,omitempty"`
+
+	// LinksExpireAt Until when the links open without a key.
+	LinksExpireAt Time `json:"links_expire_at"`
+
+	// Omitted The members that are cut here; the raw message has all of them.
+	//
+	// Example: []
+	Omitted []string `json:"omitted"`
+
+	// Parsed False for a message without a form that can be read.
+	//
+	// Example: true
+	Parsed bool       `json:"parsed"`
+	Raw    RawMessage `json:"raw"`
+
+	// References Example: ["0@example.org"]
+	References []string      `json:"references"`
+	ReplyTo    []MailAddress `json:"reply_to"`
+
+	// RfcMessageID The Message-ID header field without its brackets.
+	//
+	// Example: 1@example.org
+	RfcMessageID *string       `json:"rfc_message_id,omitempty"`
+	Text         MessageText   `json:"text"`
+	To           []MailAddress `json:"to"`
+}
+
+// MessageDetails A message with its content.
+type MessageDetails struct {
+	// Attachments What is in it beside the text.
+	Attachments []Attachment `json:"attachments"`
+
+	// Auth What SPF, DKIM and DMARC say of the sender, in the words of RFC 8601; left
+	// out until it was judged, which is soon after the message came.
+	Auth *MessageAuth `json:"auth,omitempty"`
+
+	// Bytes The size of the raw message.
+	//
+	// Example: 2048
+	Bytes int64         `json:"bytes"`
+	Cc    []MailAddress `json:"cc"`
+
+	// Date The Date header field, where it can be read.
+	Date *Time `json:"date,omitempty"`
+
+	// Deliveries What became of it, one entry a recipient.
+	Deliveries []Delivery `json:"deliveries"`
+
+	// Flags What a message says of its own kind.
+	Flags MessageFlags  `json:"flags"`
+	From  []MailAddress `json:"from"`
+
+	// HeaderFrom The From header field, decoded.
+	//
+	// Example: Ann <ann@example.org>
+	HeaderFrom string `json:"header_from"`
+
+	// Headers All header fields in order, each a name and a value.
+	//
+	// Example: [["From","Ann \u003cann@example.org\u003e"],["Subject","Hello"]]
+	Headers [][]string `json:"headers"`
+
+	// Helo The name that the client gave itself.
+	//
+	// Example: mail.example.org
+	Helo string      `json:"helo"`
+	HTML MessageText `json:"html"`
+
+	// ID Names a message or a delivery; later ones are greater.
+	//
+	// Example: 01JGFJJZ000000000000000000
+	ID Ulid `json:"id"`
+
+	// InReplyTo Example: 0@example.org
+	InReplyTo *string `json:"in_reply_to,omitempty"`
+
+	// LinksExpireAt Until when the links open without a key.
+	LinksExpireAt Time `json:"links_expire_at"`
+
+	// MailFrom The envelope's sender; empty for the null reverse path.
+	//
+	// Example: ann@example.org
+	MailFrom string `json:"mail_from"`
+
+	// Omitted The members that are cut here; the raw message has all of them.
+	//
+	// Example: []
+	Omitted []string `json:"omitted"`
+
+	// Parsed False for a message without a form that can be read.
+	//
+	// Example: true
+	Parsed bool       `json:"parsed"`
+	Raw    RawMessage `json:"raw"`
+
+	// RcptTo The envelope's recipient; with several at this domain the first one,
+	// and `deliveries` has them all.
+	//
+	//
+	// Example: inbox@customer.com
+	RcptTo string `json:"rcpt_to"`
+
+	// ReceivedAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	ReceivedAt Time `json:"received_at"`
+
+	// References Example: ["0@example.org"]
+	References []string `json:"references"`
+
+	// RemoteIP The client's address.
+	//
+	// Example: 192.0.2.1
+	RemoteIP string        `json:"remote_ip"`
+	ReplyTo  []MailAddress `json:"reply_to"`
+
+	// RfcMessageID The Message-ID header field without its brackets.
+	//
+	// Example: 1@example.org
+	RfcMessageID *string `json:"rfc_message_id,omitempty"`
+
+	// Sha256 The SHA-256 of the raw message in hexadecimal.
+	//
+	// Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// Subject The Subject header field, decoded.
+	//
+	// Example: Hello
+	Subject string      `json:"subject"`
+	Text    MessageText `json:"text"`
+
+	// TLS The version of TLS; left out for a plain connection.
+	//
+	// Example: TLS 1.3
+	TLS *string       `json:"tls,omitempty"`
+	To  []MailAddress `json:"to"`
+}
+
+// MessageFlags What a message says of its own kind.
+type MessageFlags struct {
+	// AutoSubmitted Sent by a program (RFC 3834).
+	//
+	// Example: false
+	AutoSubmitted bool `json:"auto_submitted"`
+
+	// Bounce A report about other mail, or a null reverse path.
+	//
+	// Example: false
+	Bounce bool `json:"bounce"`
+
+	// List From a mailing list (RFC 2919).
+	//
+	// Example: false
+	List bool `json:"list"`
+}
+
+// MessageList defines model for MessageList.
+type MessageList struct {
+	Messages []Message `json:"messages"`
+
+	// NextCursor Present while there is more.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// MessageText defines model for MessageText.
+type MessageText struct {
+	// Bytes The size of all of it in UTF-8.
+	//
+	// Example: 6
+	Bytes int `json:"bytes"`
+
+	// Content Example: Hello!
+	Content string `json:"content"`
+
+	// Truncated Example: false
+	Truncated bool `json:"truncated"`
 }
 
 // OrganizationID Your own name for an organization: 1 to 128 printable characters without
@@ -571,8 +1099,74 @@ type PutRouteRequest struct {
 	WebhookURL *string `json:"webhook_url,omitempty"`
 }
 
+// RawMessage defines model for RawMessage.
+type RawMessage struct {
+	// Bytes Example: 2048
+	Bytes int64 `json:"bytes"`
+
+	// ExpiresAt Until when the message is kept; left out while that is open.
+	ExpiresAt *Time `json:"expires_at,omitempty"`
+
+	// Sha256 Example: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	Sha256 string `json:"sha256"`
+
+	// URL Opens without a key until `links_expire_at`.
+	//
+	// Example: https://api.example.com/v2/domains/customer.com/messages/01JGFJJZ000000000000000000/raw?token=AAAAAGlXLxUAAAAA
+	URL string `json:"url"`
+}
+
 // RecordStatus A record's state over time.
 type RecordStatus string
+
+// RetryDeliveriesRequest defines model for RetryDeliveriesRequest.
+type RetryDeliveriesRequest struct {
+	// From Only mail that came then or later; RFC 3339.
+	//
+	// Example: 2026-01-02T00:00:00Z
+	From *string `json:"from,omitempty"`
+
+	// States Only deliveries in these states; `dead`, `failed` and `held` by default.
+	//
+	// Example: ["dead"]
+	States []RetryDeliveriesRequestStates `json:"states,omitempty"`
+
+	// Until Only mail that came before; RFC 3339.
+	//
+	// Example: 2026-01-03T00:00:00Z
+	Until *string `json:"until,omitempty"`
+
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
+
+// RetryDeliveriesRequestStates defines model for RetryDeliveriesRequest.States.
+type RetryDeliveriesRequestStates string
+
+// RetryDeliveriesResult defines model for RetryDeliveriesResult.
+type RetryDeliveriesResult struct {
+	// Ok Example: true
+	Ok bool `json:"ok"`
+
+	// Retried How many deliveries are due now.
+	//
+	// Example: 12
+	Retried int `json:"retried"`
+}
+
+// RetryDeliveryRequest defines model for RetryDeliveryRequest.
+type RetryDeliveryRequest struct {
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
 
 // RotateDKIMRequest defines model for RotateDkimRequest.
 type RotateDKIMRequest struct {
@@ -618,10 +1212,36 @@ type Route struct {
 	WebhookURL *string `json:"webhook_url,omitempty"`
 }
 
+// TestRouteRequest defines model for TestRouteRequest.
+type TestRouteRequest struct {
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
+
+// TestRouteResult defines model for TestRouteResult.
+type TestRouteResult struct {
+	// Attempt One try.
+	Attempt Attempt `json:"attempt"`
+
+	// Ok Whether the endpoint answered with a 2xx.
+	//
+	// Example: true
+	Ok bool `json:"ok"`
+}
+
 // Time RFC 3339 in UTC.
 //
 // Example: 2026-01-02T03:04:05Z
 type Time = time.Time
+
+// Ulid Names a message or a delivery; later ones are greater.
+//
+// Example: 01JGFJJZ000000000000000000
+type Ulid = string
 
 // UserID Your own name for a user: 1 to 128 printable characters without spaces.
 // Case counts.
@@ -648,8 +1268,22 @@ type Warning struct {
 	Detail string `json:"detail"`
 }
 
+// AttachmentIndexPath defines model for AttachmentIndexPath.
+type AttachmentIndexPath = int
+
 // CursorQuery defines model for CursorQuery.
 type CursorQuery = string
+
+// DeliveryIDPath Names a message or a delivery; later ones are greater.
+//
+// Example: 01JGFJJZ000000000000000000
+type DeliveryIDPath = Ulid
+
+// DeliveryStateQuery `queued` waits for its next try, `delivered` was taken by the endpoint or
+// the next hop, `stored` had only to be kept, `held` waits for you and `hold`
+// says why, `dead` and `failed` were tried for the time that the mode
+// promises, or refused for good.
+type DeliveryStateQuery = DeliveryState
 
 // DomainPath defines model for DomainPath.
 type DomainPath = string
@@ -659,6 +1293,17 @@ type IfMatch = string
 
 // LimitQuery defines model for LimitQuery.
 type LimitQuery = int
+
+// LinkUserIDQuery Your own name for a user: 1 to 128 printable characters without spaces.
+// Case counts.
+//
+// Example: user_123
+type LinkUserIDQuery = UserID
+
+// MessageIDPath Names a message or a delivery; later ones are greater.
+//
+// Example: 01JGFJJZ000000000000000000
+type MessageIDPath = Ulid
 
 // OrganizationIDQuery Your own name for an organization: 1 to 128 printable characters without
 // spaces. Case counts.
@@ -700,6 +1345,10 @@ type HeadersTooLarge = Problem
 // InternalError A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
 type InternalError = Problem
+
+// NoEndpoint A failure (RFC 9457). `code` is stable and one of a few; `errors` says
+// where and why.
+type NoEndpoint = Problem
 
 // NotFound A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
@@ -747,6 +1396,21 @@ type ListDomainsParams struct {
 	Cursor *CursorQuery `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+
+	// State Only deliveries in this state.
+	State *DeliveryStateQuery `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many entries a page may have.
+	Limit *LimitQuery `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before; nothing for the first page.
+	Cursor *CursorQuery `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetDNSParams defines parameters for GetDNS.
 type GetDNSParams struct {
 	// UserID The user that the domain belongs to.
@@ -771,6 +1435,42 @@ type GetDomainParams struct {
 	UserID UserIDQuery `form:"user_id" json:"user_id"`
 }
 
+// ListMessagesParams defines parameters for ListMessages.
+type ListMessagesParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+
+	// Limit How many entries a page may have.
+	Limit *LimitQuery `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before; nothing for the first page.
+	Cursor *CursorQuery `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DeleteMessageParams defines parameters for DeleteMessage.
+type DeleteMessageParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+}
+
+// GetMessageParams defines parameters for GetMessage.
+type GetMessageParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+}
+
+// GetMessageAttachmentParams defines parameters for GetMessageAttachment.
+type GetMessageAttachmentParams struct {
+	// UserID The user that the domain belongs to; required with an API key.
+	UserID *LinkUserIDQuery `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
+// GetMessageRawParams defines parameters for GetMessageRaw.
+type GetMessageRawParams struct {
+	// UserID The user that the domain belongs to; required with an API key.
+	UserID *LinkUserIDQuery `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
 // PutRouteParams defines parameters for PutRoute.
 type PutRouteParams struct {
 	// IfMatch Replace the route only while this, or one of a list, is its `etag`.
@@ -789,6 +1489,12 @@ type CreateDomainJSONRequestBody = CreateDomainRequest
 // DeleteDomainJSONRequestBody defines body for DeleteDomain for application/json ContentType.
 type DeleteDomainJSONRequestBody = DeleteDomainRequest
 
+// RetryDeliveriesJSONRequestBody defines body for RetryDeliveries for application/json ContentType.
+type RetryDeliveriesJSONRequestBody = RetryDeliveriesRequest
+
+// RetryDeliveryJSONRequestBody defines body for RetryDelivery for application/json ContentType.
+type RetryDeliveryJSONRequestBody = RetryDeliveryRequest
+
 // RotateDKIMJSONRequestBody defines body for RotateDKIM for application/json ContentType.
 type RotateDKIMJSONRequestBody = RotateDKIMRequest
 
@@ -800,6 +1506,9 @@ type VerifyDNSJSONRequestBody = VerifyDNSRequest
 
 // PutRouteJSONRequestBody defines body for PutRoute for application/json ContentType.
 type PutRouteJSONRequestBody = PutRouteRequest
+
+// TestRouteJSONRequestBody defines body for TestRoute for application/json ContentType.
+type TestRouteJSONRequestBody = TestRouteRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -952,6 +1661,58 @@ type ClientInterface interface {
 	// Corresponds with POST /v2/domains/delete (the `DeleteDomain` operationId).
 	DeleteDomain(ctx context.Context, body DeleteDomainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDeliveries List deliveries
+	//
+	// Lists what became of the domain's mail, the newest first: one delivery a recipient,
+	// each with its last attempt.
+	//
+	// Corresponds with GET /v2/domains/{domain}/deliveries (the `ListDeliveries` operationId).
+	ListDeliveries(ctx context.Context, domain DomainPath, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDeliveriesWithBody Retry a range
+	//
+	// Makes all deliveries of a range due now, by the route as it is now: without any
+	// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+	// endpoint can tell a replay from new mail.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveriesWithBody(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDeliveries Retry a range
+	//
+	// Makes all deliveries of a range due now, by the route as it is now: without any
+	// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+	// endpoint can tell a replay from new mail.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveries(ctx context.Context, domain DomainPath, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDeliveryWithBody Retry delivery
+	//
+	// Makes one delivery of any state due now, by the route as it is now and with a
+	// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+	// was forwarded here before is held again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+	RetryDeliveryWithBody(ctx context.Context, domain DomainPath, id DeliveryIDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDelivery Retry delivery
+	//
+	// Makes one delivery of any state due now, by the route as it is now and with a
+	// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+	// was forwarded here before is held again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+	RetryDelivery(ctx context.Context, domain DomainPath, id DeliveryIDPath, body RetryDeliveryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RotateDKIMWithBody Rotate DKIM key
 	//
 	// Starts the change to a new DKIM key. The answer shows a second DKIM record under
@@ -1044,6 +1805,58 @@ type ClientInterface interface {
 	// Corresponds with GET /v2/domains/{domain}/info (the `GetDomain` operationId).
 	GetDomain(ctx context.Context, domain DomainPath, params *GetDomainParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListMessages List messages
+	//
+	// Lists the mail that came in for the domain and is kept, the newest first, one page
+	// at a time; each message with its deliveries. `next_cursor` stands in the answer
+	// while there is more.
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages (the `ListMessages` operationId).
+	ListMessages(ctx context.Context, domain DomainPath, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteMessage Delete message
+	//
+	// Removes a message of the domain at once, and with it the deliveries that still wait.
+	// This call takes no body: the query names the user.
+	//
+	// Corresponds with DELETE /v2/domains/{domain}/messages/{id} (the `DeleteMessage` operationId).
+	DeleteMessage(ctx context.Context, domain DomainPath, id MessageIDPath, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMessage Get message
+	//
+	// Returns one message, parsed, with its deliveries. Its links are fresh: they open
+	// the raw message and the attachments without a key for an hour. Ask again for new
+	// ones, also for those of a webhook's payload.
+	//
+	// A message that cannot be parsed has `parsed: false`; its raw form is there all the
+	// same. What is too long is cut and named in `omitted`.
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages/{id} (the `GetMessage` operationId).
+	GetMessage(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMessageAttachment Attachment
+	//
+	// Returns the content of one attachment, decoded. It takes an API key with `user_id`,
+	// or the `token` of a link.
+	//
+	// What is in a message was written by strangers: the answer is always a download of
+	// `application/octet-stream`; the type that its sender gave it is the `content_type`
+	// of the message's `attachments`.
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages/{id}/attachments/{index} (the `GetMessageAttachment` operationId).
+	GetMessageAttachment(ctx context.Context, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params *GetMessageAttachmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMessageRaw Raw message
+	//
+	// Returns the octets of the message as they were received. It takes an API key with
+	// `user_id`, or the `token` of a link.
+	//
+	// What is in a message was written by strangers: the answer is always a download, and
+	// never shown in the place of a page.
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages/{id}/raw (the `GetMessageRaw` operationId).
+	GetMessageRaw(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageRawParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutRouteWithBody Routing
 	//
 	// Says how inbound mail for the domain is handled. The route is replaced as a
@@ -1051,7 +1864,9 @@ type ClientInterface interface {
 	//
 	// `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 	// `forward_to_email` for `forward_email`. The fields of another mode are checked
-	// and kept, and not used.
+	// and kept, and not used. An address that would bring the mail back here is
+	// refused (`forward-loop`), and any where the service has no relay
+	// (`forwarding-not-configured`).
 	//
 	// Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 	// webhook mode without any secret gets a generated one, which this answer alone
@@ -1071,7 +1886,9 @@ type ClientInterface interface {
 	//
 	// `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 	// `forward_to_email` for `forward_email`. The fields of another mode are checked
-	// and kept, and not used.
+	// and kept, and not used. An address that would bring the mail back here is
+	// refused (`forward-loop`), and any where the service has no relay
+	// (`forwarding-not-configured`).
 	//
 	// Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 	// webhook mode without any secret gets a generated one, which this answer alone
@@ -1083,6 +1900,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v2/domains/{domain}/route (the `PutRoute` operationId).
 	PutRoute(ctx context.Context, domain DomainPath, params *PutRouteParams, body PutRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestRouteWithBody Test the webhook
+	//
+	// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+	// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+	TestRouteWithBody(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestRoute Test the webhook
+	//
+	// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+	// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+	TestRoute(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetZone Zone lines
 	//
@@ -1230,6 +2067,108 @@ func (c *Client) DeleteDomainWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v2/domains/delete (the `DeleteDomain` operationId).
 func (c *Client) DeleteDomain(ctx context.Context, body DeleteDomainJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteDomainRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDeliveries List deliveries
+//
+// Lists what became of the domain's mail, the newest first: one delivery a recipient,
+// each with its last attempt.
+//
+// Corresponds with GET /v2/domains/{domain}/deliveries (the `ListDeliveries` operationId).
+func (c *Client) ListDeliveries(ctx context.Context, domain DomainPath, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDeliveriesRequest(c.Server, domain, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDeliveriesWithBody Retry a range
+//
+// Makes all deliveries of a range due now, by the route as it is now: without any
+// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+// endpoint can tell a replay from new mail.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *Client) RetryDeliveriesWithBody(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDeliveriesRequestWithBody(c.Server, domain, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDeliveries Retry a range
+//
+// Makes all deliveries of a range due now, by the route as it is now: without any
+// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+// endpoint can tell a replay from new mail.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *Client) RetryDeliveries(ctx context.Context, domain DomainPath, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDeliveriesRequest(c.Server, domain, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDeliveryWithBody Retry delivery
+//
+// Makes one delivery of any state due now, by the route as it is now and with a
+// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+// was forwarded here before is held again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+func (c *Client) RetryDeliveryWithBody(ctx context.Context, domain DomainPath, id DeliveryIDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDeliveryRequestWithBody(c.Server, domain, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDelivery Retry delivery
+//
+// Makes one delivery of any state due now, by the route as it is now and with a
+// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+// was forwarded here before is held again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+func (c *Client) RetryDelivery(ctx context.Context, domain DomainPath, id DeliveryIDPath, body RetryDeliveryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDeliveryRequest(c.Server, domain, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1422,6 +2361,108 @@ func (c *Client) GetDomain(ctx context.Context, domain DomainPath, params *GetDo
 	return c.Client.Do(req)
 }
 
+// ListMessages List messages
+//
+// Lists the mail that came in for the domain and is kept, the newest first, one page
+// at a time; each message with its deliveries. `next_cursor` stands in the answer
+// while there is more.
+//
+// Corresponds with GET /v2/domains/{domain}/messages (the `ListMessages` operationId).
+func (c *Client) ListMessages(ctx context.Context, domain DomainPath, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMessagesRequest(c.Server, domain, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteMessage Delete message
+//
+// Removes a message of the domain at once, and with it the deliveries that still wait.
+// This call takes no body: the query names the user.
+//
+// Corresponds with DELETE /v2/domains/{domain}/messages/{id} (the `DeleteMessage` operationId).
+func (c *Client) DeleteMessage(ctx context.Context, domain DomainPath, id MessageIDPath, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteMessageRequest(c.Server, domain, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMessage Get message
+//
+// Returns one message, parsed, with its deliveries. Its links are fresh: they open
+// the raw message and the attachments without a key for an hour. Ask again for new
+// ones, also for those of a webhook's payload.
+//
+// A message that cannot be parsed has `parsed: false`; its raw form is there all the
+// same. What is too long is cut and named in `omitted`.
+//
+// Corresponds with GET /v2/domains/{domain}/messages/{id} (the `GetMessage` operationId).
+func (c *Client) GetMessage(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMessageRequest(c.Server, domain, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMessageAttachment Attachment
+//
+// Returns the content of one attachment, decoded. It takes an API key with `user_id`,
+// or the `token` of a link.
+//
+// What is in a message was written by strangers: the answer is always a download of
+// `application/octet-stream`; the type that its sender gave it is the `content_type`
+// of the message's `attachments`.
+//
+// Corresponds with GET /v2/domains/{domain}/messages/{id}/attachments/{index} (the `GetMessageAttachment` operationId).
+func (c *Client) GetMessageAttachment(ctx context.Context, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params *GetMessageAttachmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMessageAttachmentRequest(c.Server, domain, id, index, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMessageRaw Raw message
+//
+// Returns the octets of the message as they were received. It takes an API key with
+// `user_id`, or the `token` of a link.
+//
+// What is in a message was written by strangers: the answer is always a download, and
+// never shown in the place of a page.
+//
+// Corresponds with GET /v2/domains/{domain}/messages/{id}/raw (the `GetMessageRaw` operationId).
+func (c *Client) GetMessageRaw(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageRawParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMessageRawRequest(c.Server, domain, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PutRouteWithBody Routing
 //
 // Says how inbound mail for the domain is handled. The route is replaced as a
@@ -1429,7 +2470,9 @@ func (c *Client) GetDomain(ctx context.Context, domain DomainPath, params *GetDo
 //
 // `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 // `forward_to_email` for `forward_email`. The fields of another mode are checked
-// and kept, and not used.
+// and kept, and not used. An address that would bring the mail back here is
+// refused (`forward-loop`), and any where the service has no relay
+// (`forwarding-not-configured`).
 //
 // Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 // webhook mode without any secret gets a generated one, which this answer alone
@@ -1459,7 +2502,9 @@ func (c *Client) PutRouteWithBody(ctx context.Context, domain DomainPath, params
 //
 // `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 // `forward_to_email` for `forward_email`. The fields of another mode are checked
-// and kept, and not used.
+// and kept, and not used. An address that would bring the mail back here is
+// refused (`forward-loop`), and any where the service has no relay
+// (`forwarding-not-configured`).
 //
 // Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 // webhook mode without any secret gets a generated one, which this answer alone
@@ -1472,6 +2517,46 @@ func (c *Client) PutRouteWithBody(ctx context.Context, domain DomainPath, params
 // Corresponds with PUT /v2/domains/{domain}/route (the `PutRoute` operationId).
 func (c *Client) PutRoute(ctx context.Context, domain DomainPath, params *PutRouteParams, body PutRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutRouteRequest(c.Server, domain, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestRouteWithBody Test the webhook
+//
+// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+func (c *Client) TestRouteWithBody(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestRouteRequestWithBody(c.Server, domain, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestRoute Test the webhook
+//
+// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+func (c *Client) TestRoute(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestRouteRequest(c.Server, domain, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1713,6 +2798,200 @@ func NewDeleteDomainRequestWithBody(server string, contentType string, body io.R
 	}
 
 	operationPath := fmt.Sprintf("/v2/domains/delete")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListDeliveriesRequest constructs an http.Request for the ListDeliveries method
+func NewListDeliveriesRequest(server string, domain DomainPath, params *ListDeliveriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/deliveries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRetryDeliveriesRequest calls the generic RetryDeliveries builder with application/json body
+func NewRetryDeliveriesRequest(server string, domain DomainPath, body RetryDeliveriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryDeliveriesRequestWithBody(server, domain, "application/json", bodyReader)
+}
+
+// NewRetryDeliveriesRequestWithBody constructs an http.Request for the RetryDeliveries method, with any body, and a specified content type
+func NewRetryDeliveriesRequestWithBody(server string, domain DomainPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/deliveries/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRetryDeliveryRequest calls the generic RetryDelivery builder with application/json body
+func NewRetryDeliveryRequest(server string, domain DomainPath, id DeliveryIDPath, body RetryDeliveryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryDeliveryRequestWithBody(server, domain, id, "application/json", bodyReader)
+}
+
+// NewRetryDeliveryRequestWithBody constructs an http.Request for the RetryDelivery method, with any body, and a specified content type
+func NewRetryDeliveryRequestWithBody(server string, domain DomainPath, id DeliveryIDPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/deliveries/%s/retry", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2068,6 +3347,358 @@ func NewGetDomainRequest(server string, domain DomainPath, params *GetDomainPara
 	return req, nil
 }
 
+// NewListMessagesRequest constructs an http.Request for the ListMessages method
+func NewListMessagesRequest(server string, domain DomainPath, params *ListMessagesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/messages", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteMessageRequest constructs an http.Request for the DeleteMessage method
+func NewDeleteMessageRequest(server string, domain DomainPath, id MessageIDPath, params *DeleteMessageParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/messages/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMessageRequest constructs an http.Request for the GetMessage method
+func NewGetMessageRequest(server string, domain DomainPath, id MessageIDPath, params *GetMessageParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/messages/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMessageAttachmentRequest constructs an http.Request for the GetMessageAttachment method
+func NewGetMessageAttachmentRequest(server string, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params *GetMessageAttachmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "index", index, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/messages/%s/attachments/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.UserID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMessageRawRequest constructs an http.Request for the GetMessageRaw method
+func NewGetMessageRawRequest(server string, domain DomainPath, id MessageIDPath, params *GetMessageRawParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/messages/%s/raw", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.UserID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPutRouteRequest calls the generic PutRoute builder with application/json body
 func NewPutRouteRequest(server string, domain DomainPath, params *PutRouteParams, body PutRouteJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2126,6 +3757,53 @@ func NewPutRouteRequestWithBody(server string, domain DomainPath, params *PutRou
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewTestRouteRequest calls the generic TestRoute builder with application/json body
+func NewTestRouteRequest(server string, domain DomainPath, body TestRouteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTestRouteRequestWithBody(server, domain, "application/json", bodyReader)
+}
+
+// NewTestRouteRequestWithBody constructs an http.Request for the TestRoute method, with any body, and a specified content type
+func NewTestRouteRequestWithBody(server string, domain DomainPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/route/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -2314,6 +3992,60 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v2/domains/delete (the `DeleteDomain` operationId).
 	DeleteDomainWithResponse(ctx context.Context, body DeleteDomainJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteDomainResponse, error)
 
+	// ListDeliveriesWithResponse List deliveries
+	//
+	// Lists what became of the domain's mail, the newest first: one delivery a recipient,
+	// each with its last attempt.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v2/domains/{domain}/deliveries (the `ListDeliveries` operationId).
+	ListDeliveriesWithResponse(ctx context.Context, domain DomainPath, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error)
+
+	// RetryDeliveriesWithBodyWithResponse Retry a range
+	//
+	// Makes all deliveries of a range due now, by the route as it is now: without any
+	// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+	// endpoint can tell a replay from new mail.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveriesWithBodyWithResponse(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error)
+
+	// RetryDeliveriesWithResponse Retry a range
+	//
+	// Makes all deliveries of a range due now, by the route as it is now: without any
+	// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+	// endpoint can tell a replay from new mail.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+	RetryDeliveriesWithResponse(ctx context.Context, domain DomainPath, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error)
+
+	// RetryDeliveryWithBodyWithResponse Retry delivery
+	//
+	// Makes one delivery of any state due now, by the route as it is now and with a
+	// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+	// was forwarded here before is held again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+	RetryDeliveryWithBodyWithResponse(ctx context.Context, domain DomainPath, id DeliveryIDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error)
+
+	// RetryDeliveryWithResponse Retry delivery
+	//
+	// Makes one delivery of any state due now, by the route as it is now and with a
+	// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+	// was forwarded here before is held again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+	RetryDeliveryWithResponse(ctx context.Context, domain DomainPath, id DeliveryIDPath, body RetryDeliveryJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error)
+
 	// RotateDKIMWithBodyWithResponse Rotate DKIM key
 	//
 	// Starts the change to a new DKIM key. The answer shows a second DKIM record under
@@ -2412,6 +4144,68 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v2/domains/{domain}/info (the `GetDomain` operationId).
 	GetDomainWithResponse(ctx context.Context, domain DomainPath, params *GetDomainParams, reqEditors ...RequestEditorFn) (*GetDomainResponse, error)
 
+	// ListMessagesWithResponse List messages
+	//
+	// Lists the mail that came in for the domain and is kept, the newest first, one page
+	// at a time; each message with its deliveries. `next_cursor` stands in the answer
+	// while there is more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages (the `ListMessages` operationId).
+	ListMessagesWithResponse(ctx context.Context, domain DomainPath, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error)
+
+	// DeleteMessageWithResponse Delete message
+	//
+	// Removes a message of the domain at once, and with it the deliveries that still wait.
+	// This call takes no body: the query names the user.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v2/domains/{domain}/messages/{id} (the `DeleteMessage` operationId).
+	DeleteMessageWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*DeleteMessageResponse, error)
+
+	// GetMessageWithResponse Get message
+	//
+	// Returns one message, parsed, with its deliveries. Its links are fresh: they open
+	// the raw message and the attachments without a key for an hour. Ask again for new
+	// ones, also for those of a webhook's payload.
+	//
+	// A message that cannot be parsed has `parsed: false`; its raw form is there all the
+	// same. What is too long is cut and named in `omitted`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages/{id} (the `GetMessage` operationId).
+	GetMessageWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageParams, reqEditors ...RequestEditorFn) (*GetMessageResponse, error)
+
+	// GetMessageAttachmentWithResponse Attachment
+	//
+	// Returns the content of one attachment, decoded. It takes an API key with `user_id`,
+	// or the `token` of a link.
+	//
+	// What is in a message was written by strangers: the answer is always a download of
+	// `application/octet-stream`; the type that its sender gave it is the `content_type`
+	// of the message's `attachments`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages/{id}/attachments/{index} (the `GetMessageAttachment` operationId).
+	GetMessageAttachmentWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params *GetMessageAttachmentParams, reqEditors ...RequestEditorFn) (*GetMessageAttachmentResponse, error)
+
+	// GetMessageRawWithResponse Raw message
+	//
+	// Returns the octets of the message as they were received. It takes an API key with
+	// `user_id`, or the `token` of a link.
+	//
+	// What is in a message was written by strangers: the answer is always a download, and
+	// never shown in the place of a page.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v2/domains/{domain}/messages/{id}/raw (the `GetMessageRaw` operationId).
+	GetMessageRawWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageRawParams, reqEditors ...RequestEditorFn) (*GetMessageRawResponse, error)
+
 	// PutRouteWithBodyWithResponse Routing
 	//
 	// Says how inbound mail for the domain is handled. The route is replaced as a
@@ -2419,7 +4213,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 	// `forward_to_email` for `forward_email`. The fields of another mode are checked
-	// and kept, and not used.
+	// and kept, and not used. An address that would bring the mail back here is
+	// refused (`forward-loop`), and any where the service has no relay
+	// (`forwarding-not-configured`).
 	//
 	// Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 	// webhook mode without any secret gets a generated one, which this answer alone
@@ -2439,7 +4235,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 	// `forward_to_email` for `forward_email`. The fields of another mode are checked
-	// and kept, and not used.
+	// and kept, and not used. An address that would bring the mail back here is
+	// refused (`forward-loop`), and any where the service has no relay
+	// (`forwarding-not-configured`).
 	//
 	// Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 	// webhook mode without any secret gets a generated one, which this answer alone
@@ -2451,6 +4249,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v2/domains/{domain}/route (the `PutRoute` operationId).
 	PutRouteWithResponse(ctx context.Context, domain DomainPath, params *PutRouteParams, body PutRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRouteResponse, error)
+
+	// TestRouteWithBodyWithResponse Test the webhook
+	//
+	// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+	// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+	TestRouteWithBodyWithResponse(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestRouteResponse, error)
+
+	// TestRouteWithResponse Test the webhook
+	//
+	// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+	// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+	TestRouteWithResponse(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*TestRouteResponse, error)
 
 	// GetZoneWithResponse Zone lines
 	//
@@ -2942,6 +4760,381 @@ func (r DeleteDomainResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteDomainResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDeliveriesResponse429Headers the declared response headers of an HTTP 429 response for ListDeliveries
+type ListDeliveriesResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListDeliveriesResponse503Headers the declared response headers of an HTTP 503 response for ListDeliveries
+type ListDeliveriesResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeliveryList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListDeliveriesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListDeliveriesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDeliveriesResponse) GetJSON200() *DeliveryList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListDeliveriesResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryDeliveriesResponse429Headers the declared response headers of an HTTP 429 response for RetryDeliveries
+type RetryDeliveriesResponse429Headers struct {
+	RetryAfter *int
+}
+
+// RetryDeliveriesResponse503Headers the declared response headers of an HTTP 503 response for RetryDeliveries
+type RetryDeliveriesResponse503Headers struct {
+	RetryAfter *int
+}
+
+type RetryDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *RetryDeliveriesResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ContentTooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableContent
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetryDeliveriesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetryDeliveriesResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryDeliveriesResponse) GetJSON202() *RetryDeliveriesResult {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON413() *ContentTooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON422() *UnprocessableContent {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryDeliveryResponse429Headers the declared response headers of an HTTP 429 response for RetryDelivery
+type RetryDeliveryResponse429Headers struct {
+	RetryAfter *int
+}
+
+// RetryDeliveryResponse503Headers the declared response headers of an HTTP 503 response for RetryDelivery
+type RetryDeliveryResponse503Headers struct {
+	RetryAfter *int
+}
+
+type RetryDeliveryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Delivery
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ContentTooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableContent
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetryDeliveryResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetryDeliveryResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryDeliveryResponse) GetJSON202() *Delivery {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON413() *ContentTooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON422() *UnprocessableContent {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryDeliveryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryDeliveryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryDeliveryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryDeliveryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3677,6 +5870,561 @@ func (r GetDomainResponse) ContentType() string {
 	return ""
 }
 
+// ListMessagesResponse429Headers the declared response headers of an HTTP 429 response for ListMessages
+type ListMessagesResponse429Headers struct {
+	RetryAfter *int
+}
+
+// ListMessagesResponse503Headers the declared response headers of an HTTP 503 response for ListMessages
+type ListMessagesResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ListMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MessageList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListMessagesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListMessagesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMessagesResponse) GetJSON200() *MessageList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListMessagesResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMessagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteMessageResponse429Headers the declared response headers of an HTTP 429 response for DeleteMessage
+type DeleteMessageResponse429Headers struct {
+	RetryAfter *int
+}
+
+// DeleteMessageResponse503Headers the declared response headers of an HTTP 503 response for DeleteMessage
+type DeleteMessageResponse503Headers struct {
+	RetryAfter *int
+}
+
+type DeleteMessageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeleteMessageResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *DeleteMessageResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteMessageResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteMessageResponse) GetJSON200() *DeleteMessageResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteMessageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteMessageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteMessageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteMessageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMessageResponse429Headers the declared response headers of an HTTP 429 response for GetMessage
+type GetMessageResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetMessageResponse503Headers the declared response headers of an HTTP 503 response for GetMessage
+type GetMessageResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetMessageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MessageDetails
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetMessageResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetMessageResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMessageResponse) GetJSON200() *MessageDetails {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetMessageResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMessageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMessageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMessageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMessageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMessageAttachmentResponse200Headers the declared response headers of an HTTP 200 response for GetMessageAttachment
+type GetMessageAttachmentResponse200Headers struct {
+	ContentDisposition *string
+}
+
+// GetMessageAttachmentResponse429Headers the declared response headers of an HTTP 429 response for GetMessageAttachment
+type GetMessageAttachmentResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetMessageAttachmentResponse503Headers the declared response headers of an HTTP 503 response for GetMessageAttachment
+type GetMessageAttachmentResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetMessageAttachmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMessageAttachmentResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetMessageAttachmentResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetMessageAttachmentResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetMessageAttachmentResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMessageAttachmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMessageAttachmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMessageAttachmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMessageAttachmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMessageRawResponse200Headers the declared response headers of an HTTP 200 response for GetMessageRaw
+type GetMessageRawResponse200Headers struct {
+	ContentDisposition *string
+}
+
+// GetMessageRawResponse429Headers the declared response headers of an HTTP 429 response for GetMessageRaw
+type GetMessageRawResponse429Headers struct {
+	RetryAfter *int
+}
+
+// GetMessageRawResponse503Headers the declared response headers of an HTTP 503 response for GetMessageRaw
+type GetMessageRawResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetMessageRawResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMessageRawResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetMessageRawResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetMessageRawResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetMessageRawResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMessageRawResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMessageRawResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMessageRawResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMessageRawResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PutRouteResponse200Headers the declared response headers of an HTTP 200 response for PutRoute
 type PutRouteResponse200Headers struct {
 	ETag *string
@@ -3817,6 +6565,145 @@ func (r PutRouteResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutRouteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestRouteResponse429Headers the declared response headers of an HTTP 429 response for TestRoute
+type TestRouteResponse429Headers struct {
+	RetryAfter *int
+}
+
+// TestRouteResponse503Headers the declared response headers of an HTTP 503 response for TestRoute
+type TestRouteResponse503Headers struct {
+	RetryAfter *int
+}
+
+type TestRouteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TestRouteResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *NoEndpoint
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ContentTooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableContent
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *TestRouteResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *TestRouteResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestRouteResponse) GetJSON200() *TestRouteResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON409() *NoEndpoint {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON413() *ContentTooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON422() *UnprocessableContent {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r TestRouteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestRouteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestRouteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestRouteResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4052,6 +6939,90 @@ func (c *ClientWithResponses) DeleteDomainWithResponse(ctx context.Context, body
 	return ParseDeleteDomainResponse(rsp)
 }
 
+// ListDeliveriesWithResponse List deliveries
+//
+// Lists what became of the domain's mail, the newest first: one delivery a recipient,
+// each with its last attempt.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v2/domains/{domain}/deliveries (the `ListDeliveries` operationId).
+func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, domain DomainPath, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error) {
+	rsp, err := c.ListDeliveries(ctx, domain, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDeliveriesResponse(rsp)
+}
+
+// RetryDeliveriesWithBodyWithResponse Retry a range
+//
+// Makes all deliveries of a range due now, by the route as it is now: without any
+// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+// endpoint can tell a replay from new mail.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *ClientWithResponses) RetryDeliveriesWithBodyWithResponse(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error) {
+	rsp, err := c.RetryDeliveriesWithBody(ctx, domain, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDeliveriesResponse(rsp)
+}
+
+// RetryDeliveriesWithResponse Retry a range
+//
+// Makes all deliveries of a range due now, by the route as it is now: without any
+// `states`, those that are `dead`, `failed` or `held`. Each keeps its id, so that an
+// endpoint can tell a replay from new mail.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/retry (the `RetryDeliveries` operationId).
+func (c *ClientWithResponses) RetryDeliveriesWithResponse(ctx context.Context, domain DomainPath, body RetryDeliveriesJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeliveriesResponse, error) {
+	rsp, err := c.RetryDeliveries(ctx, domain, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDeliveriesResponse(rsp)
+}
+
+// RetryDeliveryWithBodyWithResponse Retry delivery
+//
+// Makes one delivery of any state due now, by the route as it is now and with a
+// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+// was forwarded here before is held again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+func (c *ClientWithResponses) RetryDeliveryWithBodyWithResponse(ctx context.Context, domain DomainPath, id DeliveryIDPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error) {
+	rsp, err := c.RetryDeliveryWithBody(ctx, domain, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDeliveryResponse(rsp)
+}
+
+// RetryDeliveryWithResponse Retry delivery
+//
+// Makes one delivery of any state due now, by the route as it is now and with a
+// schedule that starts afresh. It keeps its id. What was held, passes; only mail that
+// was forwarded here before is held again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/deliveries/{id}/retry (the `RetryDelivery` operationId).
+func (c *ClientWithResponses) RetryDeliveryWithResponse(ctx context.Context, domain DomainPath, id DeliveryIDPath, body RetryDeliveryJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDeliveryResponse, error) {
+	rsp, err := c.RetryDelivery(ctx, domain, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDeliveryResponse(rsp)
+}
+
 // RotateDKIMWithBodyWithResponse Rotate DKIM key
 //
 // Starts the change to a new DKIM key. The answer shows a second DKIM record under
@@ -4204,6 +7175,98 @@ func (c *ClientWithResponses) GetDomainWithResponse(ctx context.Context, domain 
 	return ParseGetDomainResponse(rsp)
 }
 
+// ListMessagesWithResponse List messages
+//
+// Lists the mail that came in for the domain and is kept, the newest first, one page
+// at a time; each message with its deliveries. `next_cursor` stands in the answer
+// while there is more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v2/domains/{domain}/messages (the `ListMessages` operationId).
+func (c *ClientWithResponses) ListMessagesWithResponse(ctx context.Context, domain DomainPath, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error) {
+	rsp, err := c.ListMessages(ctx, domain, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMessagesResponse(rsp)
+}
+
+// DeleteMessageWithResponse Delete message
+//
+// Removes a message of the domain at once, and with it the deliveries that still wait.
+// This call takes no body: the query names the user.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v2/domains/{domain}/messages/{id} (the `DeleteMessage` operationId).
+func (c *ClientWithResponses) DeleteMessageWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, params *DeleteMessageParams, reqEditors ...RequestEditorFn) (*DeleteMessageResponse, error) {
+	rsp, err := c.DeleteMessage(ctx, domain, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteMessageResponse(rsp)
+}
+
+// GetMessageWithResponse Get message
+//
+// Returns one message, parsed, with its deliveries. Its links are fresh: they open
+// the raw message and the attachments without a key for an hour. Ask again for new
+// ones, also for those of a webhook's payload.
+//
+// A message that cannot be parsed has `parsed: false`; its raw form is there all the
+// same. What is too long is cut and named in `omitted`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v2/domains/{domain}/messages/{id} (the `GetMessage` operationId).
+func (c *ClientWithResponses) GetMessageWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageParams, reqEditors ...RequestEditorFn) (*GetMessageResponse, error) {
+	rsp, err := c.GetMessage(ctx, domain, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMessageResponse(rsp)
+}
+
+// GetMessageAttachmentWithResponse Attachment
+//
+// Returns the content of one attachment, decoded. It takes an API key with `user_id`,
+// or the `token` of a link.
+//
+// What is in a message was written by strangers: the answer is always a download of
+// `application/octet-stream`; the type that its sender gave it is the `content_type`
+// of the message's `attachments`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v2/domains/{domain}/messages/{id}/attachments/{index} (the `GetMessageAttachment` operationId).
+func (c *ClientWithResponses) GetMessageAttachmentWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, index AttachmentIndexPath, params *GetMessageAttachmentParams, reqEditors ...RequestEditorFn) (*GetMessageAttachmentResponse, error) {
+	rsp, err := c.GetMessageAttachment(ctx, domain, id, index, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMessageAttachmentResponse(rsp)
+}
+
+// GetMessageRawWithResponse Raw message
+//
+// Returns the octets of the message as they were received. It takes an API key with
+// `user_id`, or the `token` of a link.
+//
+// What is in a message was written by strangers: the answer is always a download, and
+// never shown in the place of a page.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v2/domains/{domain}/messages/{id}/raw (the `GetMessageRaw` operationId).
+func (c *ClientWithResponses) GetMessageRawWithResponse(ctx context.Context, domain DomainPath, id MessageIDPath, params *GetMessageRawParams, reqEditors ...RequestEditorFn) (*GetMessageRawResponse, error) {
+	rsp, err := c.GetMessageRaw(ctx, domain, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMessageRawResponse(rsp)
+}
+
 // PutRouteWithBodyWithResponse Routing
 //
 // Says how inbound mail for the domain is handled. The route is replaced as a
@@ -4211,7 +7274,9 @@ func (c *ClientWithResponses) GetDomainWithResponse(ctx context.Context, domain 
 //
 // `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 // `forward_to_email` for `forward_email`. The fields of another mode are checked
-// and kept, and not used.
+// and kept, and not used. An address that would bring the mail back here is
+// refused (`forward-loop`), and any where the service has no relay
+// (`forwarding-not-configured`).
 //
 // Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 // webhook mode without any secret gets a generated one, which this answer alone
@@ -4237,7 +7302,9 @@ func (c *ClientWithResponses) PutRouteWithBodyWithResponse(ctx context.Context, 
 //
 // `webhook_url` is required for the modes `webhook` and `webhook_then_store`,
 // `forward_to_email` for `forward_email`. The fields of another mode are checked
-// and kept, and not used.
+// and kept, and not used. An address that would bring the mail back here is
+// refused (`forward-loop`), and any where the service has no relay
+// (`forwarding-not-configured`).
 //
 // Without `webhook_secret` the secret that stands is kept; `null` clears it. A
 // webhook mode without any secret gets a generated one, which this answer alone
@@ -4254,6 +7321,38 @@ func (c *ClientWithResponses) PutRouteWithResponse(ctx context.Context, domain D
 		return nil, err
 	}
 	return ParsePutRouteResponse(rsp)
+}
+
+// TestRouteWithBodyWithResponse Test the webhook
+//
+// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+func (c *ClientWithResponses) TestRouteWithBodyWithResponse(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestRouteResponse, error) {
+	rsp, err := c.TestRouteWithBody(ctx, domain, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestRouteResponse(rsp)
+}
+
+// TestRouteWithResponse Test the webhook
+//
+// Posts one signed `endpoint.test` to the webhook of the route, whatever its mode, and
+// returns what came back, within 15 s. Nothing is queued, and nothing is tried again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
+func (c *ClientWithResponses) TestRouteWithResponse(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*TestRouteResponse, error) {
+	rsp, err := c.TestRoute(ctx, domain, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestRouteResponse(rsp)
 }
 
 // GetZoneWithResponse Zone lines
@@ -4702,6 +7801,363 @@ func ParseDeleteDomainResponse(rsp *http.Response) (*DeleteDomainResponse, error
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers DeleteDomainResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDeliveriesResponse parses an HTTP response from a ListDeliveriesWithResponse call
+func ParseListDeliveriesResponse(rsp *http.Response) (*ListDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeliveryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ListDeliveriesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListDeliveriesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryDeliveriesResponse parses an HTTP response from a RetryDeliveriesWithResponse call
+func ParseRetryDeliveriesResponse(rsp *http.Response) (*RetryDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest RetryDeliveriesResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers RetryDeliveriesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetryDeliveriesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryDeliveryResponse parses an HTTP response from a RetryDeliveryWithResponse call
+func ParseRetryDeliveryResponse(rsp *http.Response) (*RetryDeliveryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryDeliveryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Delivery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers RetryDeliveryResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetryDeliveryResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -5408,6 +8864,537 @@ func ParseGetDomainResponse(rsp *http.Response) (*GetDomainResponse, error) {
 	return response, nil
 }
 
+// ParseListMessagesResponse parses an HTTP response from a ListMessagesWithResponse call
+func ParseListMessagesResponse(rsp *http.Response) (*ListMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MessageList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers ListMessagesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListMessagesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteMessageResponse parses an HTTP response from a DeleteMessageWithResponse call
+func ParseDeleteMessageResponse(rsp *http.Response) (*DeleteMessageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteMessageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeleteMessageResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers DeleteMessageResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteMessageResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMessageResponse parses an HTTP response from a GetMessageWithResponse call
+func ParseGetMessageResponse(rsp *http.Response) (*GetMessageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMessageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MessageDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers GetMessageResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetMessageResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMessageAttachmentResponse parses an HTTP response from a GetMessageAttachmentWithResponse call
+func ParseGetMessageAttachmentResponse(rsp *http.Response) (*GetMessageAttachmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMessageAttachmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMessageAttachmentResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetMessageAttachmentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetMessageAttachmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMessageRawResponse parses an HTTP response from a GetMessageRawWithResponse call
+func ParseGetMessageRawResponse(rsp *http.Response) (*GetMessageRawResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMessageRawResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMessageRawResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetMessageRawResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetMessageRawResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutRouteResponse parses an HTTP response from a PutRouteWithResponse call
 func ParsePutRouteResponse(rsp *http.Response) (*PutRouteResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5538,6 +9525,139 @@ func ParsePutRouteResponse(rsp *http.Response) (*PutRouteResponse, error) {
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers PutRouteResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestRouteResponse parses an HTTP response from a TestRouteWithResponse call
+func ParseTestRouteResponse(rsp *http.Response) (*TestRouteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestRouteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TestRouteResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest NoEndpoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers TestRouteResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers TestRouteResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
