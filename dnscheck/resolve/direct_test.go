@@ -99,6 +99,24 @@ func TestDirectMerges(t *testing.T) {
 	}
 }
 
+// Servers that do not agree about an alias have not agreed about what stands at
+// its end, however many of the other zone's servers do.
+func TestDirectCountsTheFirstZone(t *testing.T) {
+	servers := zoneServers(t, 2)
+	var ns []string
+	for i := range servers {
+		ns = append(ns, fmt.Sprintf("other.example 60 NS ns%d.example.org", i+1))
+	}
+	for i, s := range servers {
+		set(t, s, append(ns, fmt.Sprintf(`end.other.example 60 TXT "%d"`, i))...)
+	}
+	set(t, servers[0], "name.example.org 60 CNAME end.other.example")
+	a, err := newDirect(t, servers, loopback).Lookup(t.Context(), "name.example.org", resolve.TypeTXT)
+	if err != nil || len(a.TXT) != 1 || a.Asked != 2 || a.Agree != 1 || len(a.Variants) != 0 {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
 func TestDirectRefusesLocalAddresses(t *testing.T) {
 	servers := zoneServers(t, 1)
 	before := servers[0].Queries("name.example.org")
