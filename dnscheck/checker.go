@@ -12,9 +12,9 @@ import (
 	"github.com/domaind/domaind/dnscheck/resolve"
 )
 
-// How long a whole check may take. Scheduled is above the 17.3 s after which
-// unbound itself gives up on a silent zone; on demand somebody waits, and of
-// the 15 s that he waits at most the queue needs some.
+// How long a whole check may take: a first question that is given up after
+// resolve.DefaultTimeout, and what a second look needs. On demand somebody
+// waits, and of the 15 s that he waits at most the queue needs some.
 const (
 	scheduledLimit = 20 * time.Second
 	onDemandLimit  = 13 * time.Second
@@ -222,10 +222,11 @@ func (p *pass) check(ctx context.Context, x Expectation) Result {
 	return r
 }
 
-// diagnoses says whether a look is worth extra questions.
+// diagnoses says whether a look is worth extra questions; one that learned
+// nothing never is.
 func (p *pass) diagnoses(x Expectation, v Verdict, seen int64) bool {
 	changed := x.Situation != 0 && x.Situation != seen
-	return p.onDemand || changed || v.Bad() && x.Failures%diagnoseEvery == 0
+	return v != VerdictUnknown && (p.onDemand || changed || v.Bad() && x.Failures%diagnoseEvery == 0)
 }
 
 // judge runs the record's judge on what one look sees.

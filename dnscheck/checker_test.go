@@ -67,9 +67,13 @@ func TestOneDeadNameIsNotADeadZone(t *testing.T) {
 	v, x := published(), target()
 	v.fail(dkimAt+" TXT", resolve.CodeTimeout)
 	x.Records = []dnscheck.Expectation{x.Records[2], x.Records[3], x.Records[0]}
+	x.Records[0].Situation = 1
 	r := dnscheck.NewChecker(checker(v)).Check(t.Context(), x, dnscheck.Options{})
 	if got, want := verdicts(r), "unknown(dns_timeout) match match"; got != want {
 		t.Errorf("verdicts %q, want %q", got, want)
+	}
+	if r.Results[0].Diagnosed {
+		t.Error("there is nothing to diagnose where nothing was learned")
 	}
 }
 
