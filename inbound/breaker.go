@@ -12,6 +12,9 @@ const (
 	probeEvery = time.Minute
 	// perEndpoint is how many tries one endpoint gets at a time.
 	perEndpoint = 8
+	// queuedWait is what each delivery sent away adds to the wait of the next.
+	queuedWait = 50 * time.Millisecond
+	maxQueued  = 1000
 )
 
 // breaker keeps dead endpoints from taking the workers of all others.
@@ -24,6 +27,7 @@ type breaker struct {
 type endpoint struct {
 	fails  int
 	open   int       // tries in progress
+	queued int       // how many were sent away lately, for more were in progress
 	probed time.Time // when the last probe of an open breaker started
 }
 
@@ -44,13 +48,17 @@ func (b *breaker) enter(url string) (wait time.Duration, ok bool) {
 	now := b.now()
 	switch {
 	case e.fails < breakAfter && e.open >= perEndpoint:
-		return time.Second, false
+		// The more are sent away, the longer they stay away: a large backlog must
+		// not go round and round before a slow endpoint.
+		e.queued = min(e.queued+1, maxQueued)
+		return time.Second + time.Duration(e.queued)*queuedWait, false
 	case e.fails >= breakAfter && now.Sub(e.probed) < probeEvery:
 		return probeEvery - now.Sub(e.probed), false
 	case e.fails >= breakAfter:
 		e.probed = now
 	}
 	e.open++
+	e.queued = max(e.queued-1, 0)
 	return 0, true
 }
 

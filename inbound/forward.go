@@ -142,7 +142,9 @@ func (s *Server) afterRelay(ctx context.Context, j store.DeliveryJob, m mail, n 
 	if o.State != store.DeliveryStateFailed {
 		return o
 	}
-	o.Event = store.Event{Type: store.EventDeliveryFailed, To: string(o.State), Detail: parse.Cut(a.Error, 200)}
+	if j.Message.Kind == store.MessageKindMail {
+		o.Event = store.Event{Type: store.EventDeliveryFailed, To: string(o.State), Detail: parse.Cut(a.Error, 200)}
+	}
 	s.notify(j, n, a, &o)
 	return o
 }

@@ -60,7 +60,10 @@ func Parse(raw []byte) (m Message, err error) {
 	if len(m.Header) == 0 {
 		return m, errors.New("parse message: no header section")
 	}
-	env, err := parser().ReadEnvelope(bytes.NewReader(raw))
+	if tooDeep(raw) {
+		return m, errors.New("parse message: multiparts are nested too deep")
+	}
+	env, err := parser().ReadEnvelope(&patient{r: bytes.NewReader(raw)})
 	if err != nil {
 		return m, fmt.Errorf("parse message: %w", err)
 	}
@@ -68,14 +71,57 @@ func Parse(raw []byte) (m Message, err error) {
 	m.Text, m.HTML = clean(env.Text), clean(env.HTML)
 	for _, list := range [][]*enmime.Part{env.Attachments, env.Inlines, env.OtherParts} {
 		for _, p := range list {
-			m.Parts = append(m.Parts, Part{
-				Index: len(m.Parts), Filename: Printable(p.FileName, 1024),
-				ContentType: Printable(p.ContentType, 256), ContentID: Printable(p.ContentID, 1024),
-				Content: p.Content,
-			})
+			m.addPart(p)
 		}
 	}
 	return m, nil
+}
+
+// addPart adds what is not the text. The library leaves a part without a
+// Content-Type aside: it is text (RFC 2045 section 5.2), unless it says that it
+// is an attachment.
+func (m *Message) addPart(p *enmime.Part) {
+	media, file := p.ContentType, p.FileName
+	if disposition := p.Header.Get("Content-Disposition"); media == "" && disposition == "" {
+		m.Text += clean(string(p.Content))
+		return
+	} else if media == "" {
+		_, params, _, _ := mediaType(disposition)
+		media, file = "application/octet-stream", or(file, params["filename"])
+	}
+	m.Parts = append(m.Parts, Part{
+		Index: len(m.Parts), Filename: Printable(file, 1024), ContentType: Printable(media, 256),
+		ContentID: Printable(p.ContentID, 1024), Content: p.Content,
+	})
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// maxEnds is how often a parser may ask for more behind the end. The library
+// asks twice as often for each level of multiparts that are not closed: some
+// thirty of them, a few hundred octets, would keep it busy for hours.
+const maxEnds = 20_000
+
+// patient ends a parse that has lost its way, by a panic that Parse recovers.
+type patient struct {
+	r    *bytes.Reader
+	ends int
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	if err != nil {
+		if p.ends++; p.ends > maxEnds {
+			panic("too many unclosed parts")
+		}
+	}
+	return n, err
 }
 
 // clean makes text valid UTF-8; a NUL is nothing that JSON readers like.
