@@ -196,16 +196,20 @@ func (s *Server) authOf(ctx context.Context, j store.DeliveryJob, raw []byte) st
 	}
 	v, _, _ := s.judging.Do(j.MessageID, func() (any, error) {
 		a := s.judge(ctx, j.Message, raw)
-		if ctx.Err() != nil {
-			return a, nil // what a shutdown cut short is no judgement
-		}
-		if err := s.c.Store.SaveAuth(ctx, j.MessageID, a); err != nil && !errors.Is(err, context.Canceled) {
-			s.c.Log.Error("judgement not saved", "message", j.MessageID, "error", err)
+		if ctx.Err() == nil { // what a shutdown cut short is no judgement
+			s.saveAuth(ctx, j.MessageID, a)
 		}
 		return a, nil
 	})
 	a, _ := v.(store.Auth)
 	return a
+}
+
+func (s *Server) saveAuth(ctx context.Context, messageID string, a store.Auth) {
+	err := s.c.Store.SaveAuth(ctx, messageID, a)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.c.Log.Error("judgement not saved", "message", messageID, "error", err)
+	}
 }
 
 // unsettled reports whether another look may show more: DNS did not answer.

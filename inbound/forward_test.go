@@ -11,7 +11,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -253,8 +252,7 @@ func TestForwardTriesForFiveDays(t *testing.T) {
 	h.answers(&gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 7, 1}, Message: "greylisted"})
 	w.send(letter(500), "bob@customer.example")
 	began := w.clock.now()
-	for w.delivery("u1", "customer.example").State == store.DeliveryStateQueued && w.next() {
-	}
+	w.while(func() bool { return w.delivery("u1", "customer.example").State == store.DeliveryStateQueued })
 	d := w.delivery("u1", "customer.example")
 	if age := w.clock.now().Sub(began).Hours(); d.State != store.DeliveryStateFailed || age < 120 || age > 121 || d.Tries < 30 {
 		t.Fatalf("%+v after %.1f h", d, age)
@@ -291,7 +289,6 @@ func TestReturnPath(t *testing.T) {
 	w, h := forwarding(t)
 	w.send(letter(500), "bob@customer.example")
 	w.once()
-	d := w.delivery("u1", "customer.example")
 	path := h.mails()[0].from
 	say := w.dial()
 	say.expect("220 ")
@@ -311,7 +308,7 @@ func TestReturnPath(t *testing.T) {
 	if len(got) != 2 || got[1].from != "" || got[1].to != sender {
 		t.Fatalf("%+v", got)
 	}
-	if d = w.delivery("u1", "customer.example"); d.State != store.DeliveryStateFailed {
+	if d := w.delivery("u1", "customer.example"); d.State != store.DeliveryStateFailed {
 		t.Errorf("%+v", d)
 	}
 }
@@ -324,70 +321,6 @@ func flip(address string) string {
 		last = 'b'
 	}
 	return local[:len(local)-1] + string(last) + "@" + domain
-}
-
-func TestSmarthost(t *testing.T) {
-	cert := httptest.NewUnstartedServer(nil)
-	cert.StartTLS()
-	defer cert.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(cert.Certificate())
-	for _, c := range []struct {
-		name, password string
-		tls            bool
-		state          store.DeliveryState
-	}{
-		{"right", "correct", true, store.DeliveryStateDelivered},
-		{"wrong password", "wrong", true, store.DeliveryStateQueued},
-		{"no TLS", "correct", false, store.DeliveryStateQueued},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := &tls.Config{Certificates: cert.TLS.Certificates}
-			if !c.tls {
-				config = nil
-			}
-			hop := startHop(t, config)
-			w, _ := forwarding(t, func(cfg *Config) {
-				relay, err := ParseRelay("smtp://dom%40aind:" + c.password + "@" + hop.addr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				cfg.Relay, cfg.Roots = relay, roots
-			})
-			w.send(letter(500), "bob@customer.example")
-			w.once()
-			d := w.delivery("u1", "customer.example")
-			if d.State != c.state {
-				t.Fatalf("%+v %+v", d, d.Last)
-			}
-			if c.state == store.DeliveryStateDelivered && (hop.user != "dom@aind" || !hop.mails()[0].tls) {
-				t.Errorf("user %q %+v", hop.user, hop.mails())
-			}
-			if c.state != store.DeliveryStateDelivered && (hop.user != "" || len(hop.mails()) != 0) {
-				t.Error("credentials or mail went out")
-			}
-		})
-	}
-}
-
-func TestParseRelay(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "0 ", "direct": "0 ", "off": "2 ", "smtp://relay.example": "1 relay.example:587",
-		"smtp://u:p@relay.example:25": "1 relay.example:25", "smtps://relay.example": "error", "relay.example": "error",
-		"smtp://u@relay.example": "error", "smtp://relay.example:0": "error", "smtp://relay.example/x": "error", "smtp://:25": "error",
-	} {
-		r, err := ParseRelay(text)
-		got := strconv.Itoa(int(r.Mode)) + " " + r.Addr
-		if err != nil {
-			got = "error"
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-	if _, err := ParseRelay("smtp://u:hunter2@relay.example:x"); err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Error(err)
-	}
 }
 
 func TestForwardNeverSmuggles(t *testing.T) {

@@ -158,7 +158,7 @@ func (x *session) Data(r io.Reader) error {
 	x.conn.enter(phaseData)
 	defer x.conn.enter(phaseReply)
 	body := x.s.c.Store.NewBody()
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	head, err := x.receive(r, body)
 	if err != nil {
 		return err

@@ -237,6 +237,16 @@ func (w *world) next() bool {
 	return true
 }
 
+// while goes from delivery to delivery as long as more says so, or to the end.
+func (w *world) while(more func() bool) {
+	w.tb.Helper()
+	for more() {
+		if !w.next() {
+			return
+		}
+	}
+}
+
 func (w *world) deliveries(user, name string) []store.Delivery {
 	w.tb.Helper()
 	list, _, err := w.db.Deliveries(context.Background(), tenant(user), name, store.DeliveryFilter{Limit: 100})

@@ -110,7 +110,7 @@ func (s *Store) FinishDelivery(ctx context.Context, j DeliveryJob, o Outcome) er
 	var body *Body
 	if o.Notice != nil {
 		body = s.NewBody()
-		defer body.Close()
+		defer func() { _ = body.Close() }()
 		if _, err := body.Write(o.Raw); err != nil {
 			return err
 		}

@@ -156,24 +156,17 @@ func (s *Store) DeleteMessage(ctx context.Context, t Tenant, domain, id string) 
 func (x *tx) dropMessages(ids []string) ([]string, error) {
 	var files []string
 	for _, id := range ids {
-		rows, err := x.query(context.Background(), `DELETE FROM message WHERE id = ? AND NOT EXISTS (
-			SELECT 1 FROM delivery d WHERE d.message_id = message.id) RETURNING sha256, raw IS NULL`, id)
-		if err != nil {
-			return nil, wrap("delete message", err)
-		}
-		for rows.Next() {
-			var sum string
-			var spooled bool
-			if err := rows.Scan(&sum, &spooled); err != nil {
-				rows.Close()
-				return nil, wrap("delete message", err)
-			}
-			if spooled {
-				files = append(files, sum)
-			}
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return nil, wrap("delete message", err)
+		var sum string
+		var spooled bool
+		err := x.queryRow(context.Background(), `DELETE FROM message WHERE id = ? AND NOT EXISTS (
+			SELECT 1 FROM delivery d WHERE d.message_id = message.id) RETURNING sha256, raw IS NULL`, id).
+			Scan(&sum, &spooled)
+		switch err = wrap("delete message", err); {
+		case errors.Is(err, ErrNotFound): // still needed, or gone with another delivery
+		case err != nil:
+			return nil, err
+		case spooled:
+			files = append(files, sum)
 		}
 	}
 	return files, nil

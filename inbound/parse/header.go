@@ -98,14 +98,14 @@ func (h Header) Count(name string) int {
 }
 
 // Decoded returns the first value of a field as valid UTF-8 without encoded
-// words (RFC 2047) and control characters, cut to max octets.
-func (h Header) Decoded(name string, max int) string {
-	return Printable(enmime.DecodeRFC2047(h.Get(name)), max)
+// words (RFC 2047) and control characters, cut to limit octets.
+func (h Header) Decoded(name string, limit int) string {
+	return Printable(enmime.DecodeRFC2047(h.Get(name)), limit)
 }
 
-// Printable returns s as valid UTF-8 without control characters, cut to max
+// Printable returns s as valid UTF-8 without control characters, cut to limit
 // octets.
-func Printable(s string, max int) string {
+func Printable(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if r == '\t' || r == '\n' || r == '\r' {
 			return ' '
@@ -115,18 +115,18 @@ func Printable(s string, max int) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	return Cut(s, max)
+	return Cut(s, limit)
 }
 
-// Cut returns at most max octets of s, never half a character.
-func Cut(s string, max int) string {
-	if len(s) <= max {
+// Cut returns at most limit octets of s, never half a character.
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
-	for max > 0 && s[max]&0xc0 == 0x80 {
-		max--
+	for limit > 0 && s[limit]&0xc0 == 0x80 {
+		limit--
 	}
-	return s[:max]
+	return s[:limit]
 }
 
 // Flags are what a message says of its own kind.
