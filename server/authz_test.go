@@ -37,7 +37,7 @@ var principals = []principal{
 var targets = []string{"own", "sibling", "foreign", "deleted", "random"}
 
 // calls has a good request of user u1 for every operation that wants a key.
-// DOMAIN and RECORD stand for the target's.
+// DOMAIN, RECORD, MESSAGE and DELIVERY stand for the target's.
 var calls = map[string]struct{ method, path, body string }{
 	"createDomain": {"POST", "/v2/domain", `{"domain":"DOMAIN","user_id":"u1"}`},
 	"listDomains":  {"GET", "/v2/domains?user_id=u1", ""},
@@ -50,12 +50,23 @@ var calls = map[string]struct{ method, path, body string }{
 	"verifyDns":    {"POST", "/v2/domains/DOMAIN/dns/verify", `{"user_id":"u1"}`},
 	"markDns":      {"POST", "/v2/domains/DOMAIN/dns/mark", `{"user_id":"u1","id":RECORD,"status":"verified"}`},
 	"rotateDkim":   {"POST", "/v2/domains/DOMAIN/dkim/rotate", `{"user_id":"u1"}`},
+	"testRoute":    {"POST", "/v2/domains/DOMAIN/route/test", `{"user_id":"u1"}`},
+
+	"listMessages":         {"GET", "/v2/domains/DOMAIN/messages?user_id=u1", ""},
+	"getMessage":           {"GET", "/v2/domains/DOMAIN/messages/MESSAGE?user_id=u1", ""},
+	"deleteMessage":        {"DELETE", "/v2/domains/DOMAIN/messages/MESSAGE?user_id=u1", ""},
+	"getMessageRaw":        {"GET", "/v2/domains/DOMAIN/messages/MESSAGE/raw?user_id=u1", ""},
+	"getMessageAttachment": {"GET", "/v2/domains/DOMAIN/messages/MESSAGE/attachments/0?user_id=u1", ""},
+	"listDeliveries":       {"GET", "/v2/domains/DOMAIN/deliveries?user_id=u1", ""},
+	"retryDelivery":        {"POST", "/v2/domains/DOMAIN/deliveries/DELIVERY/retry", `{"user_id":"u1"}`},
+	"retryDeliveries":      {"POST", "/v2/domains/DOMAIN/deliveries/retry", `{"user_id":"u1"}`},
 }
 
 // TestAuthorization calls every operation of openapi.yaml as every principal
 // for every target. An operation without a row in calls fails it.
 func TestAuthorization(t *testing.T) {
 	h := start(t)
+	endpoint := h.hook().url
 	doc, err := api.GetSpec()
 	ok(t, err)
 	secrets := map[string]string{}
@@ -76,7 +87,7 @@ func TestAuthorization(t *testing.T) {
 				h.t = t
 				for _, p := range principals {
 					for _, target := range targets {
-						h.authorize(op.OperationID, store.Scope(scope), p, secrets[p.name], target)
+						h.authorize(attempt{op.OperationID, store.Scope(scope), p, secrets[p.name], h.target(target, endpoint)})
 					}
 				}
 			})
@@ -102,42 +113,61 @@ func (h *harness) secret(p principal) string {
 	return secret
 }
 
+// attempt is one call of the matrix.
+type attempt struct {
+	operation string
+	scope     store.Scope
+	principal
+	secret string
+	at     target
+}
+
+// target is a domain with what belongs to it.
+type target struct {
+	kind, name string
+	record     int64
+	mailed
+}
+
 // authorize makes one call and holds the status against the rules.
-func (h *harness) authorize(operation string, scope store.Scope, p principal, secret, target string) {
+func (h *harness) authorize(a attempt) {
 	h.t.Helper()
-	name, record := h.target(target)
-	call := calls[operation]
-	fill := strings.NewReplacer("DOMAIN", name, "RECORD", fmt.Sprint(record))
-	resp, body := h.do(call.method, fill.Replace(call.path), fill.Replace(call.body), "x-api-key", secret)
-	want := p.want(operation, scope, target)
+	call := calls[a.operation]
+	fill := strings.NewReplacer("DOMAIN", a.at.name, "RECORD", fmt.Sprint(a.at.record), "MESSAGE", a.at.message, "DELIVERY", a.at.delivery)
+	resp, body := h.do(call.method, fill.Replace(call.path), fill.Replace(call.body), "x-api-key", a.secret)
+	want := a.want(a.operation, a.scope, a.at.kind)
 	if got := resp.StatusCode; got != want && !(want == http.StatusOK && (got == http.StatusCreated || got == http.StatusAccepted)) {
-		h.t.Errorf("%s as %s for %s: status %d, want %d: %s", operation, p.name, target, got, want, body)
+		h.t.Errorf("%s as %s for %s: status %d, want %d: %s", a.operation, a.principal.name, a.at.kind, got, want, body)
 	}
-	hidden := target == "foreign" || p.key.OrganizationID == "o2" && target == "own" || p.key.OrganizationID == "o1" && target == "sibling"
-	if hidden && operation != "createDomain" && strings.Contains(body, name) {
-		h.t.Errorf("%s as %s for %s tells of a hidden domain: %s", operation, p.name, target, body)
+	hidden := a.at.kind == "foreign" || a.key.OrganizationID == "o2" && a.at.kind == "own" || a.key.OrganizationID == "o1" && a.at.kind == "sibling"
+	if hidden && a.operation != "createDomain" && strings.Contains(body, a.at.name) {
+		h.t.Errorf("%s as %s for %s tells of a hidden domain: %s", a.operation, a.principal.name, a.at.kind, body)
 	}
 }
 
-// target makes the domain that is named, and returns it with a record's id.
-func (h *harness) target(target string) (name string, record int64) {
+// target makes the domain of a kind, with a message and a webhook.
+func (h *harness) target(kind, endpoint string) target {
 	h.t.Helper()
-	name = random() + ".com"
+	out := target{kind: kind, name: random() + ".com", record: 1, mailed: mailed{h.store.NewMessageID(), h.store.NewMessageID()}}
 	t, org := store.Tenant{UserID: "u1", Actor: "test"}, "o1"
-	switch target {
+	switch kind {
 	case "random":
-		return name, 1
+		return out
 	case "sibling":
 		org = "o2"
 	case "foreign":
 		t.UserID = "u2"
 	}
-	d, _, err := h.store.CreateDomain(h.t.Context(), t, store.NewDomain{Name: name, Unicode: name, OrganizationID: org})
+	ctx := h.t.Context()
+	d, _, err := h.store.CreateDomain(ctx, t, store.NewDomain{Name: out.name, Unicode: out.name, OrganizationID: org})
 	ok(h.t, err)
-	if target == "deleted" {
-		ok(h.t, h.store.DeleteDomain(h.t.Context(), t, name))
+	_, err = h.store.PutRoute(ctx, t, out.name, store.PutRoute{Mode: store.ForwardModeWebhook, WebhookURL: endpoint})
+	ok(h.t, err)
+	out.record, out.mailed = d.Records[0].ID, h.mail(t.UserID, out.name, letter)
+	if kind == "deleted" {
+		ok(h.t, h.store.DeleteDomain(ctx, t, out.name))
 	}
-	return name, d.Records[0].ID
+	return out
 }
 
 // want is the status by the rules of the contract.

@@ -20,6 +20,7 @@ func TestContract(t *testing.T) {
 	h := start(t)
 	v, c := h.contract, h.client(adminKey)
 	everyCall(t, c)
+	everyMailCall(t, h)
 	everyFailure(t, c)
 	doc, err := api.GetSpec()
 	ok(t, err)

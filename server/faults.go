@@ -67,10 +67,10 @@ func valueFault(keyword string, s *openapi3.Schema) (code, detail string) {
 	}
 }
 
-// pointerToken is a member's name in a JSON pointer (RFC 6901). An unknown
-// member's name is the client's text: only a plain one is repeated.
+// pointerToken is a member's name, or an index, in a JSON pointer (RFC 6901). An
+// unknown member's name is the client's text: only a plain one is repeated.
 func pointerToken(s string) string {
-	if !plainName(s) {
+	if index := len(s) <= 3 && strings.Trim(s, "0123456789") == ""; !index && !plainName(s) {
 		return "…"
 	}
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)

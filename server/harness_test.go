@@ -19,6 +19,7 @@ import (
 	"github.com/domaind/domaind/dnscheck/resolve"
 	"github.com/domaind/domaind/gen/api"
 	"github.com/domaind/domaind/gen/client"
+	"github.com/domaind/domaind/inbound"
 	"github.com/domaind/domaind/server"
 	"github.com/domaind/domaind/store"
 )
@@ -39,6 +40,8 @@ type harness struct {
 	dns   *dnstest.Server
 	srv   *server.Server
 	logs  *buffer
+	// inbound makes the deliveries when it is told to.
+	inbound *inbound.Server
 	// contract holds the exchanges of the generated clients against openapi.yaml.
 	contract *validatingTransport
 }
@@ -62,9 +65,11 @@ func start(t testing.TB, configure ...func(*server.Config)) *harness {
 	ok(t, err)
 	t.Cleanup(func() { ok(t, h.store.Close()) })
 	monitor := h.monitor(log)
+	h.inbound = h.receiver(log)
 	c := server.Config{
 		Store: h.store, Service: service, BootstrapKey: adminKey, Log: log, AccessLog: log,
 		CheckNow: monitor.CheckNow, Wake: monitor.Wake, Version: "test",
+		TestEndpoint: h.inbound.TestRoute, PublicURL: "https://api.example.com",
 	}
 	for _, f := range configure {
 		f(&c)

@@ -74,6 +74,12 @@ func (h *harness) placeholders(setup []string) placeholders {
 			c := h.client(adminKey)
 			must(c.DeleteDomainWithResponse(h.t.Context(), client.DeleteDomainRequest{Domain: p["{domain}"], UserID: "u1"}))
 			continue
+		case "mail":
+			h.addMail(p, "", "u1")
+			continue
+		case "foreign_mail":
+			h.addMail(p, "foreign_", "u2")
+			continue
 		}
 		d := h.create(random()+".com", user)
 		p["{"+prefix+"domain}"] = d.Domain.Domain

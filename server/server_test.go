@@ -160,6 +160,8 @@ func TestEnums(t *testing.T) {
 		"RecordStatus": {string(store.RecordStatusPending), string(store.RecordStatusVerified), string(store.RecordStatusFailed), string(store.RecordStatusDisabled)},
 		"ForwardMode": {string(store.ForwardModeStore), string(store.ForwardModeWebhook), string(store.ForwardModeWebhookThenStore),
 			string(store.ForwardModeForwardEmail)},
+		"DeliveryState": {string(store.DeliveryStateQueued), string(store.DeliveryStateDelivered), string(store.DeliveryStateStored),
+			string(store.DeliveryStateHeld), string(store.DeliveryStateDead), string(store.DeliveryStateFailed)},
 	} {
 		if diff := cmp.Diff(want, doc.Components.Schemas[schema].Value.Enum); diff != "" {
 			t.Errorf("%s: %s", schema, diff)

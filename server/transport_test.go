@@ -16,6 +16,7 @@ import (
 
 func TestMain(m *testing.M) {
 	openapi3filter.RegisterBodyDecoder("text/dns", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("message/rfc822", openapi3filter.FileBodyDecoder)
 	m.Run()
 }
 
