@@ -18,9 +18,11 @@ const freshFor = 2 * time.Second
 const nowLimit = onDemandLimit + 2*time.Second
 
 // CheckNow checks one domain now and records the report, within 15 s; the
-// zone's own servers are asked too. It joins a check of the domain that is
-// running, and returns the report of one that ended less than 2 s ago. claim
-// takes the domain from the queue; it is called only when a new check starts.
+// zone's own servers are asked too. It joins a check on demand of the domain
+// that is running, and returns the report of one that ended less than 2 s ago.
+// A scheduled one, which explains less and may have begun before the customer's
+// last edit, it overtakes: the claim makes that one's report stale. claim takes
+// the domain from the queue; it is called only when a new check starts.
 //
 // A caller that goes away does not end the check. The error is ctx's, or what
 // claim or the queue returned, or ErrClosed; DNS is never an error.
@@ -94,14 +96,16 @@ func (m *Monitor) Close() {
 
 // flight is one check of one domain, running or just ended.
 type flight struct {
-	id     int64
-	done   chan struct{}
-	report Report // these two are set before done is closed
-	err    error
-	ended  time.Time
+	id       int64
+	onDemand bool
+	done     chan struct{}
+	report   Report // these two are set before done is closed
+	err      error
+	ended    time.Time
 }
 
-// flights makes sure that a domain has one check at a time.
+// flights makes sure that a domain has one check at a time, or a second one
+// whose customer waits.
 type flights struct {
 	now func() time.Time
 
@@ -114,30 +118,31 @@ func newFlights(now func() time.Time) *flights {
 	return &flights{now: now, byID: map[int64]*flight{}}
 }
 
-// start returns the domain's flight that is running or, with reuse, ended a
-// moment ago, and false; or else a new one that the caller must finish, and
-// true.
-func (fs *flights) start(id int64, reuse bool) (*flight, bool) {
+// start returns a flight of the domain that answers for a new one too, and
+// false; or else a new one that the caller must finish, and true. On demand,
+// only one on demand answers, up to a moment after its end; for a scheduled
+// check, any that is running.
+func (fs *flights) start(id int64, onDemand bool) (*flight, bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.forget()
-	if f := fs.byID[id]; f != nil && (reuse || f.ended.IsZero()) {
+	if f := fs.byID[id]; f != nil && (onDemand && f.onDemand || !onDemand && f.ended.IsZero()) {
 		return f, false
 	}
-	f := &flight{id: id, done: make(chan struct{})}
+	f := &flight{id: id, onDemand: onDemand, done: make(chan struct{})}
 	fs.byID[id] = f
 	return f, true
 }
 
-// finish ends a flight. One that failed is forgotten at once.
+// finish ends a flight. One that failed or was scheduled is forgotten at once.
 func (fs *flights) finish(f *flight, report Report, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.report, f.err, f.ended = report, err, fs.now()
-	if err != nil {
-		delete(fs.byID, f.id)
-	} else {
+	if err == nil && f.onDemand {
 		fs.ended = append(fs.ended, f)
+	} else if fs.byID[f.id] == f { // and was not overtaken
+		delete(fs.byID, f.id)
 	}
 	close(f.done)
 }
