@@ -55,7 +55,7 @@ func (x Expectation) proxied(ctx context.Context, e *env, p *prober, answer reso
 	}
 	addrs := p.addrs(ctx, x.Name).Addrs
 	_, parent, ok := strings.Cut(x.Name, ".")
-	if len(addrs) == 0 || !ok || len(p.addrs(ctx, randomLabel()+"."+parent).Addrs) > 0 {
+	if len(addrs) == 0 || !ok || !p.vacant(ctx, randomLabel()+"."+parent) {
 		return Result{}, false
 	}
 	r := x.result(VerdictMissing, "dkim_proxied")

@@ -175,6 +175,31 @@ func TestJudgeDKIMQuiet(t *testing.T) {
 	}
 }
 
+// onlyAt answers for one name; a question for any other fails.
+type onlyAt struct {
+	resolve.Resolver
+	name string
+}
+
+func (o onlyAt) Lookup(ctx context.Context, name string, t resolve.Type) (resolve.Answer, error) {
+	if name != o.name {
+		return resolve.Answer{}, &resolve.Error{Code: resolve.CodeServFail, Name: name, Type: t}
+	}
+	return o.Resolver.Lookup(ctx, name, t)
+}
+
+// Whether an address is a proxy's or a wildcard's, only an answer can tell.
+func TestJudgeDKIMProxiedNeedsProof(t *testing.T) {
+	e := testEnv(newZone(t, dkimName+". 5 A 198.51.100.20"))
+	if r := judgeDKIM(context.Background(), e, dkimExpectation()); r.Code != "dkim_proxied" {
+		t.Errorf("proved: %s", r.Code)
+	}
+	e.resolver = onlyAt{e.resolver, dkimName}
+	if r := judgeDKIM(context.Background(), e, dkimExpectation()); r.Code != "dkim_missing" {
+		t.Errorf("not proved: %s", r.Code)
+	}
+}
+
 // The verdict depends neither on how a text is split into strings, nor on the
 // order of tags behind v=.
 func TestJudgeDKIMInvariant(t *testing.T) {

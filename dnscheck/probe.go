@@ -30,15 +30,31 @@ func (e *env) prober() *prober {
 // ask returns what stands at a name; an empty answer when nothing does, when
 // the lookup failed, or when the questions are used up.
 func (p *prober) ask(ctx context.Context, name string, t resolve.Type) resolve.Answer {
+	answer, _ := p.answer(ctx, name, t)
+	return answer
+}
+
+// answer is what ask returns; false when nobody answered.
+func (p *prober) answer(ctx context.Context, name string, t resolve.Type) (resolve.Answer, bool) {
 	if p.left == 0 || len(name) > maxName {
-		return resolve.Answer{}
+		return resolve.Answer{}, false
 	}
 	p.left--
 	answer, err := p.resolver.Lookup(ctx, name, t)
 	if err != nil {
-		return resolve.Answer{}
+		return resolve.Answer{}, false
 	}
-	return answer
+	return answer, true
+}
+
+// vacant reports whether a name definitely has no address.
+func (p *prober) vacant(ctx context.Context, name string) bool {
+	for _, t := range []resolve.Type{resolve.TypeA, resolve.TypeAAAA} {
+		if answer, ok := p.answer(ctx, name, t); !ok || len(answer.Addrs) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // addrs returns the addresses of a name.
