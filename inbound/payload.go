@@ -218,8 +218,8 @@ func (r *received) fill(m parse.Message, b budget, link func(index int) string) 
 	}
 }
 
-func (r *received) cut(name, text string, max int) content {
-	c := content{Content: parse.Cut(text, max), Bytes: len(text)}
+func (r *received) cut(name, text string, limit int) content {
+	c := content{Content: parse.Cut(text, limit), Bytes: len(text)}
 	if c.Truncated = len(c.Content) < len(text); c.Truncated {
 		r.omit(name)
 	}

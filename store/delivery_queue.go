@@ -192,11 +192,11 @@ func (s *Store) NextDelivery(ctx context.Context) (time.Time, error) {
 	return at(next), wrap("read next delivery", err)
 }
 
-// Backlog returns how many deliveries of a domain wait, counting to max only.
-func (s *Store) Backlog(ctx context.Context, domainID int64, max int) (int, error) {
+// Backlog returns how many deliveries of a domain wait, counting to limit only.
+func (s *Store) Backlog(ctx context.Context, domainID int64, limit int) (int, error) {
 	var n int
 	err := s.read.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM delivery
-		WHERE domain_id = ? AND state = 'queued' LIMIT ?) AS d`, domainID, max).Scan(&n)
+		WHERE domain_id = ? AND state = 'queued' LIMIT ?) AS d`, domainID, limit).Scan(&n)
 	return n, wrap("count backlog", err)
 }
 
