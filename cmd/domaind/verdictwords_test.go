@@ -24,7 +24,7 @@ const (
 // fileWords are the placeholders that do not depend on the case.
 func fileWords(constants map[string]string) words {
 	w := words{
-		"zone": lab.Zone, "our_ip": ourIP, "mx_ip": mxIP,
+		"zone": lab.Zone, "zone_upper": strings.ToUpper(lab.Zone), "our_ip": ourIP, "mx_ip": mxIP,
 		"foreign": "mail.provider." + lab.Zone, "foreign2": "mail2.provider." + lab.Zone,
 		"servfail": lab.ServFail, "servfail2": lab.ServFail2,
 	}
