@@ -13,22 +13,29 @@ import (
 
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/dnscheck/dkim"
+	"github.com/domaind/domaind/inbound"
 	"github.com/domaind/domaind/server"
 	"github.com/domaind/domaind/store"
 )
 
 // How long the end of the service may take, by stage: together below the 20 s
-// after which a supervisor may lose patience.
+// after which a supervisor may lose patience. Deliveries in progress end beside
+// the requests.
 const (
 	drainRequests = 15 * time.Second
 	drainChecks   = 3 * time.Second
 )
+
+// sweepEvery is how often what has outlived its time is removed.
+const sweepEvery = time.Hour
 
 // app is the running service: every part with its owner.
 type app struct {
 	log      *slog.Logger
 	access   *bufferedLog
 	listener net.Listener
+	smtp     net.Listener // nil: no mail is taken
+	mail     *inbound.Server
 	dns      *dnsStack
 	pool     *dkim.Pool
 	store    *store.Store
@@ -66,6 +73,7 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	a.pool = dkim.NewPool(c.DKIMPool)
 	config := c.storeFlags.config()
 	config.Service, config.NewKey, config.Log = service, a.pool.Take, log
+	config.MessageRetention = c.MessageRetention
 	config.Schedule = store.Schedule{Unit: c.CheckMin, DemoteAfter: c.DemoteAfter, PendingFor: c.PendingFor}
 	if a.store, err = openStore(ctx, config); err != nil {
 		return nil, err
@@ -78,16 +86,23 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	if err := metrics.watch(a.pool, a.store); err != nil {
 		return nil, err
 	}
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen); err != nil {
+		return nil, fmt.Errorf("DOMAIND_LISTEN (--listen): %w", err)
+	}
+	public := c.publicURL(a.addr())
+	if err := a.newMail(ctx, c, mailParts{
+		store: a.store, resolver: a.dns.config.Shared, metrics: metrics, hostname: service.MXHost, publicURL: public,
+	}); err != nil {
+		return nil, err
+	}
 	if a.server, err = server.New(server.Config{
 		Store: a.store, CheckNow: a.monitor.CheckNow, Wake: a.monitor.Wake, Service: service,
+		TestEndpoint: a.mail.TestRoute, WakeDelivery: a.mail.Wake, ForwardingOff: c.Relay == off, PublicURL: public,
 		Policy: c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
 		BootstrapKey: c.APIKey, RateLimit: c.RateLimit, Log: log, AccessLog: slog.New(c.handler(a.access)),
 		Registry: metrics.registry, Version: version(),
 	}); err != nil {
 		return nil, err
-	}
-	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen); err != nil {
-		return nil, fmt.Errorf("DOMAIND_LISTEN (--listen): %w", err)
 	}
 	return a, nil
 }
@@ -96,30 +111,37 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 func (a *app) addr() net.Addr { return a.listener.Addr() }
 
 // run serves until ctx ends, then drains: it says that it is not ready, lets
-// requests and checks in flight end, and closes everything.
+// requests, messages, deliveries and checks in flight end, and closes everything.
 func (a *app) run(ctx context.Context) error {
 	defer a.close()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	delivering, hold := context.WithCancel(background)
+	defer hold()
 	var running sync.WaitGroup
 	running.Go(func() { a.pool.Run(background) })
 	running.Go(func() { a.monitor.Run(background) })
 	running.Go(func() { a.access.run(background) })
+	running.Go(func() { a.sweep(background) })
+	running.Go(func() {
+		if err := a.mail.Run(delivering); err != nil {
+			a.log.Error("deliveries ended", "error", err)
+		}
+	})
 
 	httpServer := a.server.HTTPServer()
-	failed := make(chan error, 1)
-	go func() { failed <- httpServer.Serve(a.listener) }()
+	ended := a.serve(httpServer)
 	var err error
 	select {
-	case err = <-failed:
-		err = fmt.Errorf("serve: %w", err)
+	case err = <-ended:
 	case <-ctx.Done():
 		a.log.Info("draining")
-		a.server.Drain()
-		err = shutdown(httpServer)
-		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
+	}
+	a.server.Drain()
+	hold()
+	err = errors.Join(err, a.shutdown(httpServer))
+	for served := range ended {
+		err = errors.Join(err, served)
 	}
 	a.monitor.Close()
 	stop()
@@ -127,20 +149,73 @@ func (a *app) run(ctx context.Context) error {
 	return err
 }
 
-// shutdown lets requests in flight end; those that do not are cut off.
-func shutdown(s *http.Server) error {
+// serve takes requests and mail. The channel has why each ended, nil when it
+// was told to, and is closed after the last.
+func (a *app) serve(web *http.Server) <-chan error {
+	ended := make(chan error, 2)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := web.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			ended <- fmt.Errorf("serve: %w", err)
+		}
+	})
+	if a.smtp != nil {
+		serving.Go(func() {
+			if err := a.mail.Serve(a.smtp); err != nil {
+				ended <- fmt.Errorf("serve SMTP: %w", err)
+			}
+		})
+	}
+	go func() {
+		serving.Wait()
+		close(ended)
+	}()
+	return ended
+}
+
+// shutdown lets the requests and the messages in flight end; those that do not
+// are cut off.
+func (a *app) shutdown(web *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainRequests)
 	defer cancel()
-	if err := s.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("drain: %w", err), s.Close())
+	mail := make(chan error, 1)
+	go func() { mail <- a.mail.Shutdown(ctx) }()
+	err := web.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("drain: %w", err), web.Close())
 	}
-	return nil
+	if cut := <-mail; cut != nil {
+		err = errors.Join(err, fmt.Errorf("drain SMTP: %w", cut))
+	}
+	return err
+}
+
+// sweep removes what has outlived its time, now and then.
+func (a *app) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if _, err := a.store.Sweep(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("store not swept", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // close releases what newApp opened, as far as it got.
 func (a *app) close() {
 	if a.listener != nil {
 		_ = a.listener.Close()
+	}
+	if a.smtp != nil {
+		_ = a.smtp.Close()
+	}
+	if a.mail != nil {
+		_ = a.mail.Close()
 	}
 	if a.dns != nil {
 		a.dns.Close()

@@ -183,8 +183,8 @@ func listenAddr(variable, addr string) error {
 	return nil
 }
 
-// publicURL checks the URL that setup links start with.
-func publicURL(s string) error {
+// validPublicURL checks the URL that links start with.
+func validPublicURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("DOMAIND_PUBLIC_URL (--public-url): %q is no http or https URL", s)

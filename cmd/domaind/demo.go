@@ -20,8 +20,8 @@ import (
 	"github.com/domaind/domaind/gen/client"
 )
 
-// demoCmd shows the whole journey on loopback: a DNS server, the service and
-// the generated client, all in this process, over real sockets.
+// demoCmd shows the whole journey on loopback: a DNS server, the service, a
+// webhook and the generated client, all in this process, over real sockets.
 type demoCmd struct {
 	Keep bool `help:"Keep running afterwards, so that you can try Swagger UI; end it with Ctrl-C."`
 }
@@ -48,7 +48,7 @@ func (c demoCmd) Run(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	defer dns.Close()
-	if err := dns.Set(demoMX + ". 60 IN A " + demoIP); err != nil {
+	if err := dns.Set(demoMX+". 60 IN A "+demoIP, `sender.example. 60 IN TXT "v=spf1 ip4:`+demoIP+` -all"`); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -68,7 +68,7 @@ func (c demoCmd) Run(ctx context.Context, s streams) (err error) {
 		err = errors.Join(err, <-served)
 	}()
 
-	d := demo{streams: s, dns: dns, url: "http://" + service.addr().String()}
+	d := demo{streams: s, dns: dns, url: "http://" + service.addr().String(), smtp: service.smtp.Addr().String()}
 	if err := d.journey(ctx); err != nil {
 		return err
 	}
@@ -94,6 +94,8 @@ func demoConfig(dir string, dns netip.AddrPort) (serveCmd, error) {
 	c.CheckMin = demoUnit
 	c.DKIMPool = 1
 	c.AllowSpecialUse = true
+	c.SMTPListen = "127.0.0.1:0"
+	c.AllowPrivateWebhooks = demoLoopback()
 	return c, nil
 }
 
@@ -105,8 +107,8 @@ func withKey(_ context.Context, r *http.Request) error {
 // demo is one run of the journey.
 type demo struct {
 	streams
-	dns *dnstest.Server
-	url string
+	dns       *dnstest.Server
+	url, smtp string
 }
 
 func (d demo) journey(ctx context.Context) error {
@@ -146,7 +148,7 @@ func (d demo) journey(ctx context.Context) error {
 		return err
 	}
 	d.say("   %s is %s after %.1f s", demoDomain, status, time.Since(started).Seconds())
-	return nil
+	return d.mail(ctx, api)
 }
 
 // await follows the domain until it is active, printing each change.

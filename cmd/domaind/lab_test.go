@@ -58,8 +58,9 @@ const (
 
 // service is a running `domaind serve` and a client that speaks to it.
 type service struct {
-	pid int
-	url string
+	pid  int
+	url  string
+	smtp string // where it takes mail
 	*client.ClientWithResponses
 }
 
@@ -102,7 +103,7 @@ func serve(t *testing.T, settings ...string) *service {
 	t.Cleanup(func() { stopService(t, cmd, log) })
 	select {
 	case address := <-log.address:
-		s := &service{url: "http://" + address, pid: cmd.Process.Pid}
+		s := &service{url: "http://" + address, smtp: log.smtp, pid: cmd.Process.Pid}
 		s.connect(t)
 		return s
 	case <-log.done:
@@ -151,6 +152,7 @@ func stopService(t *testing.T, cmd *exec.Cmd, log *serviceLog) {
 // the program listens.
 type serviceLog struct {
 	address chan string
+	smtp    string        // known when address is
 	done    chan struct{} // closed when the program closed its log
 	mu      sync.Mutex
 	lines   [][]byte
@@ -172,10 +174,11 @@ func followLog(stderr io.Reader) *serviceLog {
 }
 
 func (l *serviceLog) add(line []byte) {
-	var entry struct{ Msg, Address string }
+	var entry struct{ Msg, Address, SMTP string }
 	if json.Unmarshal(line, &entry) == nil {
 		switch entry.Msg {
 		case "serving":
+			l.smtp = entry.SMTP
 			l.address <- entry.Address
 		case "request": // polling would leave nothing else
 			return

@@ -20,6 +20,10 @@ type metrics struct {
 	queries  *prometheus.CounterVec
 	lag      prometheus.Histogram
 	breaker  prometheus.Gauge
+
+	accepted   prometheus.Counter
+	refused    *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -38,8 +42,17 @@ func newMetrics() *metrics {
 		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "domaind_dns_breaker_open", Help: "1 while our resolver is taken to be ill and nothing is judged.",
 		}),
+		accepted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "domaind_messages_accepted_total", Help: "Messages made durable and answered with 250.",
+		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "domaind_messages_refused_total", Help: "Mail that was refused, for now or for good, by reason.",
+		}, []string{"reason"}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "domaind_deliveries_total", Help: "Deliveries worked on, by the route's mode and what became of them.",
+		}, []string{"mode", "result"}),
 	}
-	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker,
+	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker, m.accepted, m.refused, m.deliveries,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -67,6 +80,17 @@ func (m *metrics) observer() dnscheck.Observer {
 	}
 }
 
+// accept counts one message that was taken.
+func (m *metrics) accept() { m.accepted.Inc() }
+
+// refuse counts one refusal.
+func (m *metrics) refuse(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// delivery counts one delivery that was worked on.
+func (m *metrics) delivery(mode store.ForwardMode, result string) {
+	m.deliveries.WithLabelValues(string(mode), result).Inc()
+}
+
 // watch adds the numbers that are read when somebody asks for them.
 func (m *metrics) watch(pool *dkim.Pool, db *store.Store) error {
 	return m.registry.Register(&gauges{pool: pool, store: db})
@@ -77,6 +101,8 @@ var (
 	domains  = prometheus.NewDesc("domaind_domains", "Domains, by status.", []string{"status"}, nil)
 	oldest   = prometheus.NewDesc("domaind_check_overdue_seconds", "How late the most overdue check is.", nil, nil)
 	held     = prometheus.NewDesc("domaind_demotions_held", "Demotions that the sweep guard holds back.", nil, nil)
+	queued   = prometheus.NewDesc("domaind_delivery_queue", "Deliveries that wait to be made.", nil, nil)
+	longest  = prometheus.NewDesc("domaind_delivery_oldest_seconds", "How long the oldest of them has waited.", nil, nil)
 )
 
 // gauges reads the state of the pool and of the store.
@@ -89,7 +115,7 @@ type gauges struct {
 const statsTimeout = 2 * time.Second
 
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolKeys, domains, oldest, held} {
+	for _, d := range []*prometheus.Desc{poolKeys, domains, oldest, held, queued, longest} {
 		out <- d
 	}
 }
@@ -107,4 +133,18 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, stats.DueLag.Seconds())
 	out <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(stats.DemotionsHeld))
+	g.collectQueue(ctx, out)
+}
+
+func (g *gauges) collectQueue(ctx context.Context, out chan<- prometheus.Metric) {
+	n, since, err := g.store.QueueDepth(ctx)
+	if err != nil {
+		return
+	}
+	age := 0.0
+	if !since.IsZero() {
+		age = max(time.Since(since).Seconds(), 0)
+	}
+	out <- prometheus.MustNewConstMetric(queued, prometheus.GaugeValue, float64(n))
+	out <- prometheus.MustNewConstMetric(longest, prometheus.GaugeValue, age)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/net/publicsuffix"
@@ -17,7 +19,7 @@ import (
 type serveCmd struct {
 	Listen    string `env:"DOMAIND_LISTEN" default:"127.0.0.1:3000" help:"Address of the API."`
 	APIKey    string `name:"api-key" env:"DOMAIND_API_KEY" placeholder:"KEY" help:"An admin key to accept from the start; at least 12 characters."`
-	PublicURL string `name:"public-url" env:"DOMAIND_PUBLIC_URL" placeholder:"URL" help:"What setup links start with (default: http:// and the listen address)."`
+	PublicURL string `name:"public-url" env:"DOMAIND_PUBLIC_URL" placeholder:"URL" help:"What links start with (default: http:// and the listen address)."`
 	RateLimit int    `env:"DOMAIND_RATE_LIMIT" default:"600" help:"Requests a minute and key; 0 lifts all limits."`
 	DKIMPool  int    `name:"dkim-pool" env:"DOMAIND_DKIM_POOL" default:"64" help:"DKIM keys kept ready."`
 
@@ -29,6 +31,7 @@ type serveCmd struct {
 
 	expectFlags
 	dnsFlags
+	mailFlags
 	storeFlags
 	logFlags
 }
@@ -42,7 +45,11 @@ func (c serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.Info("serving", "address", app.addr().String(), "version", version())
+	mail := off
+	if app.smtp != nil {
+		mail = app.smtp.Addr().String()
+	}
+	log.Info("serving", "address", app.addr().String(), "smtp", mail, "version", version())
 	return app.run(ctx)
 }
 
@@ -51,11 +58,11 @@ func (c serveCmd) validate() error {
 	if err := listenAddr("DOMAIND_LISTEN (--listen)", c.Listen); err != nil {
 		return err
 	}
-	if err := errors.Join(c.logFlags.validate(), c.dnsFlags.validate()); err != nil {
+	if err := errors.Join(c.logFlags.validate(), c.dnsFlags.validate(), c.mailFlags.validate()); err != nil {
 		return err
 	}
 	if c.PublicURL != "" {
-		if err := publicURL(c.PublicURL); err != nil {
+		if err := validPublicURL(c.PublicURL); err != nil {
 			return err
 		}
 	}
@@ -80,4 +87,12 @@ func (c serveCmd) validate() error {
 // is none of theirs, nor is what lies below it.
 func (c serveCmd) policy(s dnscheck.Service) name.Policy {
 	return name.Policy{AllowSpecialUse: c.AllowSpecialUse, Own: []string{s.MXHost}, Suffix: publicsuffix.PublicSuffix, Reserve: dnscheck.LongestPrefix}
+}
+
+// publicURL returns what links start with, without a final slash.
+func (c serveCmd) publicURL(listen net.Addr) string {
+	if c.PublicURL == "" {
+		return "http://" + listen.String()
+	}
+	return strings.TrimRight(c.PublicURL, "/")
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/domaind/domaind/dnscheck/resolve"
+	"github.com/domaind/domaind/inbound"
+	"github.com/domaind/domaind/store"
+)
+
+// mailFlags say how mail comes in, and where it goes.
+type mailFlags struct {
+	SMTPListen       string        `name:"smtp-listen" env:"DOMAIND_SMTP_LISTEN" default:"off" help:"Address that takes inbound mail, or off."`
+	SMTPMaxBytes     int64         `name:"smtp-max-bytes" env:"DOMAIND_SMTP_MAX_BYTES" default:"26214400" help:"How large a message may be."`
+	SMTPTLSCert      string        `name:"smtp-tls-cert" env:"DOMAIND_SMTP_TLS_CERT" placeholder:"FILE" help:"Certificate chain for STARTTLS, in PEM; read again when it changes (default: no STARTTLS)."`
+	SMTPTLSKey       string        `name:"smtp-tls-key" env:"DOMAIND_SMTP_TLS_KEY" placeholder:"FILE" help:"Its private key."`
+	Relay            string        `env:"DOMAIND_RELAY" default:"direct" help:"Where forwarded mail goes: direct (to its MX), smtp://user:password@host:587, or off."`
+	MessageRetention time.Duration `env:"DOMAIND_MESSAGE_RETENTION" default:"720h" help:"How long stored mail is kept."`
+}
+
+const off = "off"
+
+// maxMessage bounds DOMAIND_SMTP_MAX_BYTES: a delivery holds a message in
+// memory.
+const maxMessage = 1 << 30
+
+// takesMail reports whether the service listens for mail.
+func (f mailFlags) takesMail() bool { return f.SMTPListen != "" && f.SMTPListen != off }
+
+// validate says what parsing alone cannot; the error names the variable, and
+// never shows a password.
+func (f mailFlags) validate() error {
+	if f.takesMail() {
+		if err := listenAddr("DOMAIND_SMTP_LISTEN (--smtp-listen)", f.SMTPListen); err != nil {
+			return err
+		}
+	}
+	if _, err := f.relay(); err != nil {
+		return err
+	}
+	if _, err := f.tls(); err != nil {
+		return err
+	}
+	switch {
+	case f.SMTPMaxBytes < 1 || f.SMTPMaxBytes > maxMessage:
+		return fmt.Errorf("DOMAIND_SMTP_MAX_BYTES (--smtp-max-bytes): must be 1 to %d", maxMessage)
+	case f.MessageRetention <= 0:
+		return errors.New("DOMAIND_MESSAGE_RETENTION (--message-retention): must be above zero")
+	}
+	return nil
+}
+
+func (f mailFlags) relay() (inbound.Relay, error) {
+	r, err := inbound.ParseRelay(f.Relay)
+	if err != nil {
+		return r, fmt.Errorf("DOMAIND_RELAY (--relay): %w", err)
+	}
+	return r, nil
+}
+
+// tls returns what STARTTLS needs, nil when it is not offered.
+func (f mailFlags) tls() (*tls.Config, error) {
+	switch {
+	case f.SMTPTLSCert == "" && f.SMTPTLSKey == "":
+		return nil, nil
+	case f.SMTPTLSCert == "":
+		return nil, errors.New("DOMAIND_SMTP_TLS_CERT (--smtp-tls-cert): is needed with DOMAIND_SMTP_TLS_KEY")
+	case f.SMTPTLSKey == "":
+		return nil, errors.New("DOMAIND_SMTP_TLS_KEY (--smtp-tls-key): is needed with DOMAIND_SMTP_TLS_CERT")
+	}
+	if _, err := os.ReadFile(f.SMTPTLSKey); err != nil {
+		return nil, fmt.Errorf("DOMAIND_SMTP_TLS_KEY (--smtp-tls-key): %w", err)
+	}
+	c := &certificate{cert: f.SMTPTLSCert, key: f.SMTPTLSKey}
+	if _, err := c.get(nil); err != nil {
+		return nil, fmt.Errorf("DOMAIND_SMTP_TLS_CERT (--smtp-tls-cert): %w", err)
+	}
+	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}, nil
+}
+
+// certificate is a pair of files, read again when they change: it is renewed
+// while the service runs.
+type certificate struct {
+	cert, key string
+
+	mu      sync.Mutex
+	changed [2]time.Time
+	last    *tls.Certificate
+}
+
+// get returns the pair as it is, or the last one that was any good.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed := [2]time.Time{modified(c.cert), modified(c.key)}
+	if c.last != nil && changed == c.changed {
+		return c.last, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	switch {
+	case err == nil:
+		c.last, c.changed = &pair, changed
+	case c.last == nil:
+		return nil, err
+	}
+	return c.last, nil // one of the two may be written just now
+}
+
+func modified(file string) time.Time {
+	info, err := os.Stat(file)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// mailParts are what the mail side of the service is made from.
+type mailParts struct {
+	store     *store.Store
+	resolver  resolve.Resolver
+	metrics   *metrics
+	hostname  string
+	publicURL string
+}
+
+// newMail returns the mail side; it also makes the deliveries of a service
+// that takes no mail itself.
+func (a *app) newMail(ctx context.Context, c serveCmd, p mailParts) error {
+	relay, err := c.relay()
+	if err != nil {
+		return err
+	}
+	starttls, err := c.tls()
+	if err != nil {
+		return err
+	}
+	a.mail, err = inbound.New(ctx, inbound.Config{
+		Store: p.store, Hostname: p.hostname, TLS: starttls, MaxBytes: c.SMTPMaxBytes, Relay: relay,
+		AllowPrivate: c.AllowPrivateWebhooks, PublicURL: p.publicURL, Resolver: p.resolver, Log: a.log,
+		OnAccept: p.metrics.accept, OnRefuse: p.metrics.refuse, OnDelivery: p.metrics.delivery,
+	})
+	if err != nil || !c.takesMail() {
+		return err
+	}
+	if a.smtp, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.SMTPListen); err != nil {
+		return fmt.Errorf("DOMAIND_SMTP_LISTEN (--smtp-listen): %w", err)
+	}
+	return nil
+}
