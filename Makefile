@@ -4,8 +4,13 @@ LINT        = $(shell $(GO) env GOPATH)/bin/golangci-lint
 LINT_VERSION = v2.15.0
 FUZZTIME   ?= 10s
 
+# figures runs one measuring test with its flag and shows what it printed,
+# without go test's own lines: the last line is the result.
+figures = mkdir -p bin; $(GO) test -count 1 -run '$(2)' -v $(3) -args -$(1) >bin/$(1).txt 2>&1 || \
+	{ cat bin/$(1).txt; exit 1; }; grep -vE '^(=== |--- |PASS|ok )' bin/$(1).txt
+
 .PHONY: build demo run test check tidy generate clean-tree vet lint spec fuzz \
-	bench bench-sweep bench-claims bench-memory clean
+	bench bench-sweep bench-claims bench-memory bench-smtp clean
 
 build: ## bin/domaind
 	$(GO) build -o bin/domaind ./cmd/domaind
@@ -55,10 +60,10 @@ bench: ## GET info and create against bare handlers and inserts in the same run
 	$(GO) test -run '^$$' -bench 'Info|Create|Key' -benchtime 2s ./server ./store ./dnscheck/dkim
 
 bench-sweep: ## lookups a second of the monitor's resolver, against dnsperf
-	@mkdir -p bin
-	@$(GO) test -count 1 -run '^TestSweepRate$$' -v ./dnscheck/resolve -args -sweep >bin/sweep.txt 2>&1 || \
-	  { cat bin/sweep.txt; exit 1; }
-	@grep -vE '^(=== |--- |PASS|ok )' bin/sweep.txt
+	@$(call figures,sweep,^TestSweepRate$$,./dnscheck/resolve)
+
+bench-smtp: ## durable accepts a second, against one fsync a message
+	@$(call figures,smtp,^TestAcceptRate$$,./inbound)
 
 bench-claims: ## claims a second at a million rows, against the bare query
 	$(GO) test -count 1 -run '^$$' -bench Claims -benchtime 5s -timeout 30m ./store
