@@ -34,7 +34,7 @@ func (x *tx) record(job dnscheck.Job, r dnscheck.Report) error {
 	if err != nil {
 		return err
 	}
-	k := checking{x: x, c: c, lines: lines, full: true}
+	k := checking{x: x, c: c, lines: lines, full: true, onDemand: job.OnDemand}
 	if err := k.apply(r); err != nil {
 		return err
 	}
@@ -50,6 +50,8 @@ type checking struct {
 	unknown bool // nothing was learned of some record
 	learned bool // something was learned of some record
 	full    bool // all live records were looked at
+	// onDemand says that somebody asked for the check.
+	onDemand bool
 }
 
 func (k *checking) apply(r dnscheck.Report) error {
@@ -166,10 +168,7 @@ func (k *checking) settle() error {
 	}
 	k.c.LastCheckedAt = x.now
 	k.c.Epoch++ // a report counts once
-	k.c.Unknowns++
-	if !k.unknown {
-		k.c.Unknowns = 0
-	}
+	k.c.Unknowns = k.unknowns()
 	p := k.c.plan(k.lines)
 	p.Full = k.full
 	next := x.s.schedule.next(p, x.now, x.s.rand())
@@ -183,6 +182,18 @@ func (k *checking) settle() error {
 		}
 	}
 	return x.putClaim(k.c)
+}
+
+// unknowns is how many checks in a row have learned nothing of some record.
+// Pressing a button often must not put the next look off.
+func (k *checking) unknowns() int {
+	switch {
+	case !k.unknown:
+		return 0
+	case k.onDemand:
+		return max(k.c.Unknowns, 1)
+	}
+	return k.c.Unknowns + 1
 }
 
 // conclude draws from the looks who holds the name, and what the claim is now.

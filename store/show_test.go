@@ -76,3 +76,25 @@ func (w *world) seen(user, name string, p dnscheck.Purpose, r dnscheck.Result) {
 		w.tb.Fatal(err)
 	}
 }
+
+// Only scheduled checks that learn nothing put the next one off.
+func TestUnknownOnDemandIsNotPatience(t *testing.T) {
+	for onDemand, want := range map[bool]time.Duration{true: time.Minute, false: 16 * time.Minute} {
+		w := newWorld(t)
+		w.create("u1", "customer.com")
+		w.check("u1", "customer.com", isMatch, nil)
+		for range 5 {
+			job, err := w.ClaimDomain(context.Background(), tenant("u1"), "customer.com")
+			if err != nil {
+				t.Fatal(err)
+			}
+			job.OnDemand = onDemand
+			if err := w.Record(context.Background(), job, report(job, isUnknown, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := w.get("u1", "customer.com").Domain.NextCheckAt.Sub(w.clock.now()); got != want {
+			t.Errorf("on demand %v: the next look is %v away, want %v", onDemand, got, want)
+		}
+	}
+}
