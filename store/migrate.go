@@ -11,7 +11,7 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 // ErrSchema: the database was written by a newer version than this one.
@@ -44,7 +44,7 @@ func migrate(ctx context.Context, db *sqlx.DB) error {
 }
 
 func provider(db *sqlx.DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
 		return nil, wrap("read migrations", err)
 	}
