@@ -1635,8 +1635,8 @@ type ClientInterface interface {
 
 	// ListDomains List domains
 	//
-	// Lists the domains of a user, the newest first, one page at a time. `next_cursor`
-	// stands in the answer while there is more; give it back as `cursor`.
+	// Lists the domains of a user by name, one page at a time. `next_cursor` stands in
+	// the answer while there is more; give it back as `cursor`.
 	//
 	// Corresponds with GET /v2/domains (the `ListDomains` operationId).
 	ListDomains(ctx context.Context, params *ListDomainsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2021,8 +2021,8 @@ func (c *Client) CreateDomain(ctx context.Context, body CreateDomainJSONRequestB
 
 // ListDomains List domains
 //
-// Lists the domains of a user, the newest first, one page at a time. `next_cursor`
-// stands in the answer while there is more; give it back as `cursor`.
+// Lists the domains of a user by name, one page at a time. `next_cursor` stands in
+// the answer while there is more; give it back as `cursor`.
 //
 // Corresponds with GET /v2/domains (the `ListDomains` operationId).
 func (c *Client) ListDomains(ctx context.Context, params *ListDomainsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3964,8 +3964,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListDomainsWithResponse List domains
 	//
-	// Lists the domains of a user, the newest first, one page at a time. `next_cursor`
-	// stands in the answer while there is more; give it back as `cursor`.
+	// Lists the domains of a user by name, one page at a time. `next_cursor` stands in
+	// the answer while there is more; give it back as `cursor`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6893,8 +6893,8 @@ func (c *ClientWithResponses) CreateDomainWithResponse(ctx context.Context, body
 
 // ListDomainsWithResponse List domains
 //
-// Lists the domains of a user, the newest first, one page at a time. `next_cursor`
-// stands in the answer while there is more; give it back as `cursor`.
+// Lists the domains of a user by name, one page at a time. `next_cursor` stands in
+// the answer while there is more; give it back as `cursor`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
