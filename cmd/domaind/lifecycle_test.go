@@ -47,7 +47,7 @@ func TestLifecycle(t *testing.T) {
 	if err := l.Update("update delete _dmarc." + domain + ". TXT"); err != nil {
 		t.Fatal(err)
 	}
-	s.checkSince(t, domain, time.Now())
+	s.checkUntilMissed(t, domain, "dmarc")
 	s.eventually(t, domain, noticedWithin, "degraded", func(d client.DomainDetails) bool {
 		dmarc := must[client.DNSRecord](t)(record(d, "dmarc", ""))
 		if dmarc.Status != client.RecordStatusVerified || d.Domain.Status != client.DomainStatusActive {
@@ -116,7 +116,7 @@ func TestDemotion(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed := time.Now()
-	s.checkSince(t, domain, removed)
+	s.checkUntilMissed(t, domain, "spf")
 	s.eventually(t, domain, noticedWithin, "failed by itself", func(d client.DomainDetails) bool {
 		return d.Domain.Status == client.DomainStatusFailed
 	})
@@ -175,11 +175,12 @@ func (s *service) checkUntil(t *testing.T, domain string, within time.Duration, 
 	s.until(t, s.verify, domain, within, what, ok)
 }
 
-// checkSince has the domain checked until a check has ended after then.
-func (s *service) checkSince(t *testing.T, domain string, then time.Time) {
+// checkUntilMissed has the domain checked until a record that was removed is
+// missing from the resolver's cache too.
+func (s *service) checkUntilMissed(t *testing.T, domain, purpose string) {
 	t.Helper()
-	s.checkUntil(t, domain, noticedWithin, "a check", func(d client.DomainDetails) bool {
-		return checkedAfter(d, then)
+	s.checkUntil(t, domain, noticedWithin, purpose+" missed", func(d client.DomainDetails) bool {
+		return deref(must[client.DNSRecord](t)(record(d, purpose, "")).Code) == purpose+"_missing"
 	})
 }
 
