@@ -47,7 +47,7 @@ func (x *tx) mark(c claim, t Tenant, m Mark) error {
 	if i < 0 {
 		return ErrNotFound
 	}
-	was := lines[i]
+	was, unproven := lines[i], false
 	r := &lines[i]
 	r.setState(applyMark(was.state(), m.Status, x.now))
 	r.Situation = 0 // the next look says anew what it sees
@@ -59,7 +59,7 @@ func (x *tx) mark(c claim, t Tenant, m Mark) error {
 		if r.Purpose == dnscheck.PurposeDKIM && r.KeyState == keyActive {
 			// Nobody looks for the key any more: from here the claim stands on
 			// the mark alone.
-			c.Proven = false
+			unproven, c.Proven = c.Proven, false
 		}
 	}
 	if sameMark(was, *r) {
@@ -74,6 +74,11 @@ func (x *tx) mark(c claim, t Tenant, m Mark) error {
 	})
 	if err != nil {
 		return err
+	}
+	if unproven && !c.Holder {
+		if err := x.endContest(c); err != nil {
+			return err
+		}
 	}
 	return x.settleMark(c, lines, r.Status, t.Actor)
 }

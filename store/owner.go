@@ -39,11 +39,24 @@ func sightOf(v dnscheck.Verdict, counted bool) sight {
 	}
 }
 
-// absent reports whether a contested holder has lost its proof: its key was
-// absent twice, far enough apart, the second time after the contest began.
-func (s Schedule) absent(first, last, contested time.Time) bool {
-	return !first.IsZero() && !contested.IsZero() &&
-		last.Sub(first) >= s.contest() && !last.Before(contested)
+// lostProof reports whether a contested holder has lost its proof: its key was
+// absent twice, far enough apart, both times after the contest began. What was
+// missing before, when nobody had told the holder of a rival, does not count.
+func (s Schedule) lostProof(c claim) bool {
+	return !c.ContestedAt.IsZero() && !c.AbsentFirst.IsZero() && !c.AbsentFirst.Before(c.ContestedAt) &&
+		c.AbsentLast.Sub(c.AbsentFirst) >= s.contest()
+}
+
+// take makes a claim the holder, with nothing left of what it held before.
+func (c *claim) take() {
+	c.Holder, c.HeldByOther = true, false
+	c.ContestedAt, c.AbsentFirst, c.AbsentLast = time.Time{}, time.Time{}, time.Time{}
+}
+
+// letGo ends what a claim held.
+func (c *claim) letGo() {
+	c.Holder = false
+	c.ContestedAt, c.AbsentFirst, c.AbsentLast = time.Time{}, time.Time{}, time.Time{}
 }
 
 // ownByLook applies what a check saw of the claim's own key.
@@ -57,12 +70,12 @@ func (x *tx) ownByLook(c *claim, saw sight) error {
 		}
 		return x.contend(c)
 	case sightAbsent:
-		if c.AbsentFirst.IsZero() {
+		if c.AbsentFirst.IsZero() || c.AbsentFirst.Before(c.ContestedAt) {
 			c.AbsentFirst = x.now
 		}
 		c.AbsentLast = x.now
 		if c.Holder {
-			if x.s.schedule.absent(c.AbsentFirst, c.AbsentLast, c.ContestedAt) {
+			if x.s.schedule.lostProof(*c) {
 				return x.wakeRivals(*c)
 			}
 			return nil
@@ -80,7 +93,7 @@ func (x *tx) contend(c *claim) error {
 	holder, err := x.holderOf(c.Name)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		c.Holder, c.HeldByOther = true, false
+		c.take()
 		return nil
 	case err != nil:
 		return err
@@ -89,7 +102,7 @@ func (x *tx) contend(c *claim) error {
 	switch {
 	case !holder.Proven:
 		reason = "another claim proved the name by its DKIM key; this one stood on marks"
-	case x.s.schedule.absent(holder.AbsentFirst, holder.AbsentLast, holder.ContestedAt):
+	case x.s.schedule.lostProof(holder):
 		reason = "another claim proved the name by its DKIM key; this one's key is no longer in DNS"
 	default:
 		c.HeldByOther = true
@@ -98,7 +111,7 @@ func (x *tx) contend(c *claim) error {
 	if err := x.unseat(holder, reason); err != nil {
 		return err
 	}
-	c.Holder, c.HeldByOther = true, false
+	c.take()
 	return nil
 }
 
@@ -110,7 +123,7 @@ func (x *tx) ownByMark(c *claim, lines []line) error {
 		if c.Proven || dkimMarked(p) {
 			return nil
 		}
-		c.Holder = false
+		c.letGo()
 		return x.wakeRivals(*c)
 	}
 	if c.Proven {
@@ -122,7 +135,7 @@ func (x *tx) ownByMark(c *claim, lines []line) error {
 	}
 	_, err := x.holderOf(c.Name)
 	if errors.Is(err, ErrNotFound) {
-		c.Holder, c.HeldByOther = true, false
+		c.take()
 		return nil
 	}
 	c.HeldByOther = err == nil
@@ -158,9 +171,9 @@ func (x *tx) unseat(holder claim, reason string) error {
 		return err
 	}
 	was := holder.Status
-	holder.Holder, holder.Proven = false, false
+	holder.letGo()
+	holder.Proven = false
 	holder.HeldByOther = entitled(parts(lines), false)
-	holder.ContestedAt, holder.AbsentFirst, holder.AbsentLast = time.Time{}, time.Time{}, time.Time{}
 	holder.stand(stand(parts(lines), false, false), x.now)
 	holder.NextCheckAt, holder.Lane = x.now, lanePending
 	if err := x.putClaim(holder); err != nil {
