@@ -45,44 +45,33 @@ func (s *Store) Due(ctx context.Context, n int) ([]dnscheck.Job, error) {
 	return s.jobs(ctx, list)
 }
 
-// claimSet claims what its selection names. The old time stays for the lag.
-const claimSet = `UPDATE domain SET epoch = epoch + 1, due_at = next_check_at, next_check_at = ? WHERE id IN (`
-
-const claimReturning = `) RETURNING id, epoch, name, user_id, due_at, lane, holder, verified_at, full_check_at`
-
-// The oldest of each lane, in this order: what the lanes that must not starve
-// are sure of, and then the first lane.
-const dueQuery = claimSet + `SELECT id FROM (
-	SELECT id, 0 AS turn FROM (SELECT id FROM domain WHERE lane = 2 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS a
-	UNION ALL
-	SELECT id, 1 AS turn FROM (SELECT id FROM domain WHERE lane = 1 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS b
-	UNION ALL
-	SELECT id, 2 AS turn FROM (SELECT id FROM domain WHERE lane = 0 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS c
-	ORDER BY turn LIMIT ?) AS due` + claimReturning
-
-// What is left of a batch when the first lane has no more.
-const fillQuery = claimSet + `SELECT id FROM (
-	SELECT id, 0 AS turn FROM (SELECT id FROM domain WHERE lane = 2 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS a
-	UNION ALL
-	SELECT id, 1 AS turn FROM (SELECT id FROM domain WHERE lane = 1 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?) AS b
-	ORDER BY turn LIMIT ?) AS due` + claimReturning
+// claimQuery claims the oldest of one lane. The old time stays for the lag.
+const claimQuery = `UPDATE domain SET epoch = epoch + 1, due_at = next_check_at, next_check_at = ?
+	WHERE id IN (SELECT id FROM domain WHERE lane = ? AND next_check_at <= ? ORDER BY next_check_at LIMIT ?)
+	RETURNING id, epoch, name, user_id, due_at, lane, holder, verified_at, full_check_at`
 
 // claimDue gives mass imports an eighth of a backlog, verified domains another,
 // and the first lane all the rest; what one does not use is for the others.
 func (x *tx) claimDue(n int) ([]claimed, error) {
-	now := ms(x.now)
 	share := (n + 7) / 8
 	if n < 3 {
 		share = 0
 	}
-	list, err := x.claim(make([]claimed, 0, n), dueQuery, now, share, now, share, now, n, n)
-	if rest := n - len(list); err == nil && rest > 0 {
-		list, err = x.claim(list, fillQuery, now, rest, now, rest, rest)
+	list := make([]claimed, 0, n)
+	var err error
+	for _, turn := range []struct{ lane, most int }{
+		{laneBulk, share}, {laneVerified, share}, {lanePending, n}, {laneBulk, n}, {laneVerified, n},
+	} {
+		if most := min(turn.most, n-len(list)); most > 0 {
+			if list, err = x.claim(list, turn.lane, most); err != nil {
+				return nil, err
+			}
+		}
 	}
 	slices.SortFunc(list, func(a, b claimed) int {
 		return cmp.Or(cmp.Compare(urgency(a.lane), urgency(b.lane)), a.job.DueAt.Compare(b.job.DueAt))
 	})
-	return list, err
+	return list, nil
 }
 
 // urgency orders the lanes within a batch.
@@ -93,8 +82,8 @@ func urgency(lane int) int {
 	return lane
 }
 
-func (x *tx) claim(list []claimed, q string, args ...any) ([]claimed, error) {
-	rows, err := x.query(context.Background(), q, append([]any{ms(x.now.Add(lease))}, args...)...)
+func (x *tx) claim(list []claimed, lane, most int) ([]claimed, error) {
+	rows, err := x.query(context.Background(), claimQuery, ms(x.now.Add(lease)), lane, ms(x.now), most)
 	if err != nil {
 		return list, err
 	}
