@@ -26,6 +26,8 @@ type Config struct {
 	// NewKey gives a fresh DKIM key; it may block for the time of one
 	// generation when a pool behind it is empty. nil means dkim.Generate.
 	NewKey func(context.Context) (dkim.Key, error)
+	// SendEvents puts the events into an outbox too, for DueEvents.
+	SendEvents bool
 	// Schedule holds the times of the status machine and of the checks.
 	Schedule Schedule
 	// Now is the clock; nil means time.Now.

@@ -47,15 +47,20 @@ type Event struct {
 	At       time.Time
 }
 
-// event writes an event of a claim, in the transaction of the change itself.
+// event writes an event of a claim, in the transaction of the change itself;
+// where events are sent, to the outbox too.
 func (x *tx) event(c claim, e Event) error {
 	if e.Actor == "" {
 		e.Actor = actorSystem
 	}
+	id := x.s.eventIDs.next(x.now)
 	_, err := x.exec(`INSERT INTO event (domain_id, id, user_id, type, actor, record_id, from_value,
 		to_value, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, x.s.eventIDs.next(x.now), c.UserID, e.Type, e.Actor, e.RecordID, e.From, e.To, e.Detail, ms(x.now))
-	return wrap("insert event", err)
+		c.ID, id, c.UserID, e.Type, e.Actor, e.RecordID, e.From, e.To, e.Detail, ms(x.now))
+	if err != nil || !x.s.c.SendEvents || !e.sent() {
+		return wrap("insert event", err)
+	}
+	return x.enqueue(c, id, e)
 }
 
 // Events returns one page of a domain's history, the newest first, and the
