@@ -81,3 +81,11 @@ func (b *breaker) leave(url string, failed, counts bool) {
 		delete(b.endpoints, url)
 	}
 }
+
+// isOpen reports whether an endpoint gets nothing but a probe now and then.
+func (b *breaker) isOpen(url string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.endpoints[url]
+	return e != nil && e.fails >= breakAfter
+}

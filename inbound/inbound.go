@@ -206,7 +206,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		backlog: backlogs{last: map[int64]level{}},
 		pieces:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
 	}
-	s.client = s.newClient()
+	s.client = newClient(c.Dial, c.Roots)
 	s.smtp, s.lmtp = s.newSMTP(false), s.newSMTP(true)
 	return s, nil
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,15 +30,18 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// newClient returns the client of the webhooks: no proxy, no redirects, and
-// connections only through the guarded dialer.
-func (s *Server) newClient() *http.Client {
+// dialFunc opens connections.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// newClient returns a client for webhooks: no proxy, no redirects, and
+// connections only through the dialer, which has to be a guarded one.
+func newClient(dial dialFunc, roots *x509.CertPool) *http.Client {
 	return &http.Client{
 		Timeout:       webhookTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy: nil, DialContext: s.c.Dial, ForceAttemptHTTP2: true,
-			TLSClientConfig:        &tls.Config{RootCAs: s.c.Roots, MinVersion: tls.VersionTLS12},
+			Proxy: nil, DialContext: dial, ForceAttemptHTTP2: true,
+			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    10 * time.Second,
 			MaxIdleConnsPerHost:    perEndpoint,
 			IdleConnTimeout:        60 * time.Second,
@@ -65,7 +70,7 @@ func (s *Server) webhook(ctx context.Context, j store.DeliveryJob, route store.D
 		s.c.Log.Error("payload not built", "delivery", j.ID, "error", err)
 		return s.retry(j, route.Mode, &store.Attempt{At: s.c.Now(), Error: "payload not built"})
 	}
-	a := s.post(ctx, route, j.ID, text)
+	a := post(ctx, s.client, outgoing{url: route.WebhookURL, secrets: route.Secrets, id: j.ID, text: text}, s.c.Now)
 	if ctx.Err() != nil {
 		return s.wait(j, 0)
 	}
@@ -79,6 +84,12 @@ func (s *Server) webhook(ctx context.Context, j store.DeliveryJob, route store.D
 type posted struct {
 	store.Attempt
 	retryAfter time.Duration // 0: not said
+}
+
+// asksForPatience reports whether the endpoint said when to come back, which
+// uses up no try.
+func (a posted) asksForPatience() bool {
+	return a.retryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable)
 }
 
 // afterPost turns an answer into what becomes of the delivery.
@@ -100,7 +111,7 @@ func (s *Server) afterPost(j store.DeliveryJob, route store.DeliveryRoute, a pos
 		o := s.wait(j, 0)
 		o.Mode, o.Thin, o.Attempt = route.Mode, true, try
 		return o
-	case a.retryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable):
+	case a.asksForPatience():
 		if next := s.c.Now().Add(a.retryAfter); next.Before(j.Since.Add(webhookSchedule().end)) {
 			o := s.wait(j, a.retryAfter)
 			o.Mode, o.Attempt = route.Mode, try
@@ -110,23 +121,31 @@ func (s *Server) afterPost(j store.DeliveryJob, route store.DeliveryRoute, a pos
 	return s.retry(j, route.Mode, try)
 }
 
+// outgoing is what a webhook gets.
+type outgoing struct {
+	url     string
+	secrets []store.Secret
+	id      string
+	text    []byte
+}
+
 // post sends a payload and returns the try; its Error is "" for a 2xx.
-func (s *Server) post(ctx context.Context, route store.DeliveryRoute, id string, text []byte) (a posted) {
-	a = posted{Attempt: store.Attempt{At: s.c.Now()}}
+func post(ctx context.Context, client *http.Client, o outgoing, now func() time.Time) (a posted) {
+	a = posted{Attempt: store.Attempt{At: now()}}
 	started := time.Now()
 	defer func() { a.Took = time.Since(started) }()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, route.WebhookURL, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url, bytes.NewReader(o.text))
 	if err != nil {
 		a.Error = "the webhook address cannot be used"
 		return a
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "domaind")
-	if err := sign(req.Header, id, a.At, text, route.Secrets); err != nil {
+	if err := sign(req.Header, o.id, a.At, o.text, o.secrets); err != nil {
 		a.Error = "the payload could not be signed"
 		return a
 	}
-	res, err := s.client.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		a.Error = failure(err)
 		return a
@@ -135,7 +154,7 @@ func (s *Server) post(ctx context.Context, route store.DeliveryRoute, id string,
 	a.Status = res.StatusCode
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	a.Answer = parse.Printable(string(answer), keptAnswer)
-	a.retryAfter = retryAfter(res.Header.Get("Retry-After"), s.c.Now())
+	a.retryAfter = retryAfter(res.Header.Get("Retry-After"), now())
 	switch {
 	case res.StatusCode/100 != 2:
 		a.Error = "the endpoint answered " + strconv.Itoa(res.StatusCode)
@@ -242,5 +261,6 @@ func (s *Server) TestRoute(ctx context.Context, t store.Tenant, domain string) (
 	if err != nil {
 		return store.Attempt{}, err
 	}
-	return s.post(ctx, route, s.c.Store.NewMessageID(), text).Attempt, nil
+	o := outgoing{url: route.WebhookURL, secrets: route.Secrets, id: s.c.Store.NewMessageID(), text: text}
+	return post(ctx, s.client, o, s.c.Now).Attempt, nil
 }

@@ -70,7 +70,7 @@ func fakeKeys() func(context.Context) (dkim.Key, error) {
 func openStore(tb testing.TB, dir string, now func() time.Time) *store.Store {
 	tb.Helper()
 	db, err := store.Open(context.Background(), store.Config{
-		Database: filepath.Join(dir, "domaind.db"), NewKey: fakeKeys(), Now: now,
+		Database: filepath.Join(dir, "domaind.db"), NewKey: fakeKeys(), Now: now, SendEvents: true,
 		Service: dnscheck.Service{
 			MXHost: "mx.example.com", MXPriority: 10, SPF: "v=spf1 mx ~all", DMARC: "v=DMARC1; p=none;", DMARCRequired: true,
 		},
@@ -299,6 +299,7 @@ func newHook(tb testing.TB) *hook {
 	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var b bytes.Buffer
 		_, _ = b.ReadFrom(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(b.Bytes()))
 		e.mu.Lock()
 		e.got = append(e.got, call{header: r.Header.Clone(), body: b.Bytes()})
 		answer := e.answer
