@@ -28,12 +28,16 @@ var errNo = errors.New("no")
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the service."`
 	Demo    demoCmd    `cmd:"" help:"Show the whole journey on loopback, then clean up."`
+	Domain  domainCmd  `cmd:"" help:"Create, check, route and delete domains of a running service."`
+	Message messageCmd `cmd:"" help:"Read the mail that a running service keeps."`
 	Check   checkCmd   `cmd:"" help:"Check one domain's DNS: exit 0 all match, 1 not, 2 could not tell."`
 	Key     keyCmd     `cmd:"" help:"Manage API keys."`
 	DKIM    dkimCmd    `cmd:"" name:"dkim" help:"Export DKIM keys to the signers."`
 	Backup  backupCmd  `cmd:"" help:"Write a consistent copy of the database."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up, or show it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" help:"Print a shell's completion of these commands."`
 }
 
 // streams are where a command writes.
@@ -73,7 +77,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		return fail(stderr, err)
 	}
 	err = command.Run()
+	refused, hasReason := errors.AsType[refusedError](err)
 	switch {
+	case hasReason:
+		fail(stderr, refused)
+		return exitNo
 	case errors.Is(err, errNo):
 		return exitNo
 	case err != nil:
