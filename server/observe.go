@@ -77,13 +77,27 @@ func (s *Server) observed(c echo.Context, call *call, took time.Duration) {
 		slog.String("remote", c.RealIP()),
 	}
 	for _, a := range []slog.Attr{
-		slog.String("domain", c.Param("domain")), slog.String("key", call.key.ID), slog.String("code", call.code),
+		slog.String("domain", s.loggedDomain(c)), slog.String("key", call.key.ID), slog.String("code", call.code),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
 		}
 	}
 	s.cfg.AccessLog.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+// loggedDomain is the domain of the path. Where a call failed, it may be any
+// text, a key that was put in the wrong place too: then only a name is logged.
+func (s *Server) loggedDomain(c echo.Context) string {
+	text := c.Param("domain")
+	if text == "" || c.Response().Status < http.StatusBadRequest {
+		return text
+	}
+	n, fault := validDomain("", pathValue(c, "domain"), s.cfg.Policy)
+	if fault != nil {
+		return ""
+	}
+	return n.ASCII
 }
 
 // route is the template of the path, which has no values in it.

@@ -22,6 +22,8 @@ func TestLogsAndMetricsTellNoSecrets(t *testing.T) {
 	h.do(http.MethodGet, "/v2/domains/customer.com/info?user_id=user-4711", "")
 	h.do(http.MethodGet, "/v2/domains?user_id=u1&x-api-key="+secret, "")
 	h.do(http.MethodGet, "/v2/domains?user_id=u1", "", "x-api-key", "wrong-key-4711")
+	h.do(http.MethodGet, "/v2/domains/"+secret+"/info?user_id=u1", "", "x-api-key", secret)
+	h.do(http.MethodGet, "/v2/domains/wrong-key-4711/info", "")
 	_, metrics := h.do(http.MethodGet, "/metrics", "")
 	for where, text := range map[string]string{"log": h.logs.String(), "metrics": metrics} {
 		for _, s := range []string{adminKey, secret, "whs-4711", "url-4711", "user-4711", "wrong-key-4711"} {
