@@ -61,6 +61,7 @@ type service struct {
 	pid  int
 	url  string
 	smtp string // where it takes mail
+	log  *serviceLog
 	*client.ClientWithResponses
 }
 
@@ -103,7 +104,7 @@ func serve(t *testing.T, settings ...string) *service {
 	t.Cleanup(func() { stopService(t, cmd, log) })
 	select {
 	case address := <-log.address:
-		s := &service{url: "http://" + address, smtp: log.smtp, pid: cmd.Process.Pid}
+		s := &service{url: "http://" + address, smtp: log.smtp, log: log, pid: cmd.Process.Pid}
 		s.connect(t)
 		return s
 	case <-log.done:
@@ -156,6 +157,7 @@ type serviceLog struct {
 	done    chan struct{} // closed when the program closed its log
 	mu      sync.Mutex
 	lines   [][]byte
+	all     bytes.Buffer // what the test searches
 }
 
 const keepLines = 40
@@ -174,6 +176,9 @@ func followLog(stderr io.Reader) *serviceLog {
 }
 
 func (l *serviceLog) add(line []byte) {
+	l.mu.Lock()
+	l.all.Write(append(line, '\n'))
+	l.mu.Unlock()
 	var entry struct{ Msg, Address, SMTP string }
 	if json.Unmarshal(line, &entry) == nil {
 		switch entry.Msg {
@@ -194,6 +199,13 @@ func (l *serviceLog) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(bytes.Join(l.lines, []byte("\n")))
+}
+
+// whole returns all that was logged so far.
+func (l *serviceLog) whole() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.all.Bytes())
 }
 
 // eventually asks until ok says yes, and fails the test when the time is up.
