@@ -126,7 +126,7 @@ func (c *creation) insert(x *tx) error {
 	if err != nil {
 		return err
 	}
-	if err := x.releaseMail(row); err != nil {
+	if err := x.releaseMail(c.t, row); err != nil {
 		return err
 	}
 	c.out = Details{
@@ -187,7 +187,7 @@ func (c *creation) revive(x *tx, old claim) error {
 	if err := x.resetRoute(row); err != nil {
 		return err
 	}
-	if err := x.releaseMail(row); err != nil {
+	if err := x.releaseMail(c.t, row); err != nil {
 		return err
 	}
 	err = x.event(row, Event{

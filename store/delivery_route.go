@@ -114,6 +114,13 @@ func (x *tx) dropSecret(c claim) error {
 	return wrap("drop webhook secret", err)
 }
 
+// dropExpiredSecrets forgets the replaced secrets that sign nothing any more.
+func (x *tx) dropExpiredSecrets() error {
+	_, err := x.exec(`UPDATE domain SET route_secret_prev = NULL, route_secret_until = 0
+		WHERE route_secret_prev IS NOT NULL AND route_secret_until <= ?`, ms(x.now))
+	return wrap("drop webhook secrets", err)
+}
+
 // releaseRoute queues what was held for a route that has been edited now.
 func (x *tx) releaseRoute(c claim) error {
 	_, err := x.exec(`UPDATE delivery SET state = 'queued', hold = '', next_at = ?, since = ?, tries = 0,
@@ -136,12 +143,14 @@ func (x *tx) holdMail(c claim) error {
 }
 
 // releaseMail gives a user who takes a name back what was held for it. It
-// comes by the route that the new claim has when it is tried.
-func (x *tx) releaseMail(c claim) error {
+// comes by the route that the new claim has when it is tried. A caller who is
+// bound to an organization gets what that very claim held, and not what the
+// user's claim in another organization left behind.
+func (x *tx) releaseMail(t Tenant, c claim) error {
 	_, err := x.exec(`UPDATE delivery SET state = 'queued', hold = '', next_at = ?, since = ?, tries = 0,
 		done_at = 0, keep_until = 0, epoch = epoch + 1, domain_id = ?
-		WHERE user_id = ? AND domain = ? AND state = 'held' AND hold = ?`,
-		ms(x.now), ms(x.now), c.ID, c.UserID, c.Name, HoldDomainDeleted)
+		WHERE user_id = ? AND domain = ? AND state = 'held' AND hold = ? AND (? = '' OR domain_id = ?)`,
+		ms(x.now), ms(x.now), c.ID, c.UserID, c.Name, HoldDomainDeleted, t.OrganizationID, c.ID)
 	return wrap("release mail", err)
 }
 

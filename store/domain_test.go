@@ -109,7 +109,7 @@ func TestDomainsPages(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	_, good, _ := w.Domains(ctx, tenant("u1"), DomainFilter{Limit: 1})
-	for _, bad := range []string{"x", "!", good[1:], good + "A", sealCursor(cursorEvent, "1"), "AAAAAAAAAAAA"} {
+	for _, bad := range []string{"x", "!", good[1:], good + "A", sealCursor(cursorEvent, "1"), sealCursor(cursorDomain, "a\xff"), sealCursor(cursorDomain, "a\x00"), "AAAAAAAAAAAA"} {
 		if _, _, err := w.Domains(ctx, tenant("u1"), DomainFilter{Cursor: bad}); !errors.Is(err, ErrCursor) {
 			t.Errorf("cursor %q: %v", bad, err)
 		}
@@ -194,6 +194,52 @@ func TestTombstone(t *testing.T) {
 	}
 }
 
+// Mail that a claim left behind is for the same user; a key that is bound to an
+// organization does not get at what another one's claim held.
+func TestHeldMailStaysInItsOrganization(t *testing.T) {
+	for _, tt := range []struct {
+		organization string
+		want         int
+	}{{"", 1}, {"org_a", 1}, {"org_b", 0}} {
+		w := newWorld(t)
+		ctx := context.Background()
+		a := tenant("u1")
+		a.OrganizationID = "org_a"
+		d, _, err := w.CreateDomain(ctx, a, NewDomain{Name: "customer.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.write(ctx, func(x *tx) error {
+			_, err := x.exec(`INSERT INTO message (id, kind, mail_from, helo, remote_ip, tls, subject, header_from,
+				bytes, sha256, received_at) VALUES ('m', 'mail', '', '', '', '', '', '', 1, 'x', 1)`)
+			if err != nil {
+				return err
+			}
+			_, err = x.exec(`INSERT INTO delivery (id, message_id, domain_id, user_id, domain, lead, rcpt_to, mode,
+				state, next_at, since, created_at) VALUES ('d', 'm', ?, 'u1', 'customer.com', 1, 'a@customer.com',
+				'store', 'queued', 1, 1, 1)`, d.Domain.ID)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A second time too: then the other claim has a tombstone of its own.
+		for range 2 {
+			if err := w.DeleteDomain(ctx, tenant("u1"), "customer.com"); err != nil {
+				t.Fatal(err)
+			}
+			who := tenant("u1")
+			who.OrganizationID = tt.organization
+			if _, _, err := w.CreateDomain(ctx, who, NewDomain{Name: "customer.com"}); err != nil {
+				t.Fatal(err)
+			}
+			if list, _, err := w.Messages(ctx, who, "customer.com", 0, ""); err != nil || len(list) != tt.want {
+				t.Errorf("by %q: %d messages, %v", tt.organization, len(list), err)
+			}
+		}
+	}
+}
+
 func TestRoute(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -207,11 +253,14 @@ func TestRoute(t *testing.T) {
 		return out
 	}
 	secret := func() string {
-		s, err := w.WebhookSecret(ctx, d.Domain.ID)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		r, err := w.DeliveryRoute(ctx, d.Domain.ID)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return s
+		if len(r.Secrets) == 0 {
+			return ""
+		}
+		return r.Secrets[0].Reveal()
 	}
 	hook := PutRoute{Mode: ForwardModeWebhook, WebhookURL: "https://hook.example.com/"}
 	first := put(hook)

@@ -18,6 +18,9 @@ func (s *Store) Rekey(ctx context.Context, newKey []byte) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("store: begin rekey: %w", err)
 	}
+	if err := s.write(ctx, (*tx).dropExpiredSecrets); err != nil {
+		return 0, fmt.Errorf("store: rekey: %w", err)
+	}
 	done := 0
 	for _, kind := range sealedKinds() {
 		n, err := s.reseal(ctx, kind, to)
@@ -89,13 +92,19 @@ func sealedKinds() []sealedKind {
 			update:  `UPDATE dkim_key SET sealed = ? WHERE domain_id = ? AND selector = ?`,
 			binding: keyBinding,
 		},
-		{
-			next: `SELECT id, '', route_secret FROM domain
-				WHERE (id > ? OR id = ? AND '' > ?) AND route_secret IS NOT NULL AND substr(route_secret, 1, ?) <> ?
-				ORDER BY id LIMIT ?`,
-			update:  `UPDATE domain SET route_secret = ? WHERE id = ? AND '' = ?`,
-			binding: func(id int64, _ string) string { return routeBinding(id) },
-		},
+		routeSecrets("route_secret"),
+		routeSecrets("route_secret_prev"),
+	}
+}
+
+// routeSecrets are the sealed values in one column of the domains.
+func routeSecrets(column string) sealedKind {
+	return sealedKind{
+		next: `SELECT id, '', ` + column + ` FROM domain
+			WHERE (id > ? OR id = ? AND '' > ?) AND ` + column + ` IS NOT NULL AND substr(` + column + `, 1, ?) <> ?
+			ORDER BY id LIMIT ?`,
+		update:  `UPDATE domain SET ` + column + ` = ? WHERE id = ? AND '' = ?`,
+		binding: func(id int64, _ string) string { return routeBinding(id) },
 	}
 }
 

@@ -155,25 +155,6 @@ func (x *tx) resetRoute(c claim) error {
 	return wrap("reset route", err)
 }
 
-// WebhookSecret returns the secret that signs a domain's webhooks, or
-// ErrNotFound when there is none. It is for the delivery only.
-func (s *Store) WebhookSecret(ctx context.Context, domainID int64) (string, error) {
-	var sealed []byte
-	err := s.read.queryRow(ctx, `SELECT route_secret FROM domain WHERE id = ? AND deleted_at = 0`,
-		domainID).Scan(&sealed)
-	if err != nil {
-		return "", wrap("read webhook secret", err)
-	}
-	if sealed == nil {
-		return "", wrap("read webhook secret", ErrNotFound)
-	}
-	secret, err := s.ring.open(routeBinding(domainID), sealed)
-	if err != nil {
-		return "", err
-	}
-	return string(secret), nil
-}
-
 // routeBinding is what a sealed webhook secret is bound to.
 func routeBinding(domainID int64) string {
 	return "domain.route_secret/" + strconv.FormatInt(domainID, 10)

@@ -108,6 +108,11 @@ func TestRekey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	replaced := "the-second-secret"
+	route.Secret = &replaced
+	if _, err := w.PutRoute(ctx, tenant("u1"), "d1.example.com", route); err != nil {
+		t.Fatal(err)
+	}
 	before, _ := os.ReadFile(filepath.Join(w.dir, "master.key"))
 
 	// Interrupted after its first step: both keys are in use.
@@ -119,7 +124,7 @@ func TestRekey(t *testing.T) {
 	}
 	w.open()
 	w.create("u1", "between.example.com")
-	if n, err := w.Rekey(ctx, nil); err != nil || n != rekeyBatch+5+1 {
+	if n, err := w.Rekey(ctx, nil); err != nil || n != rekeyBatch+5+2 {
 		t.Fatalf("rekey: %d, %v", n, err)
 	}
 	after, _ := os.ReadFile(filepath.Join(w.dir, "master.key"))
@@ -135,8 +140,9 @@ func TestRekey(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if secret, err := w.WebhookSecret(ctx, d.Domain.ID); err != nil || secret != d.Route.NewSecret {
-		t.Errorf("webhook secret: %q, %v", secret, err)
+	r, err := w.DeliveryRoute(ctx, d.Domain.ID)
+	if err != nil || len(r.Secrets) != 2 || r.Secrets[0].Reveal() != replaced || r.Secrets[1].Reveal() != d.Route.NewSecret {
+		t.Errorf("webhook secrets: %d, %v", len(r.Secrets), err)
 	}
 	if _, err := w.Rekey(ctx, []byte("short")); !errors.Is(err, ErrMasterKey) {
 		t.Errorf("short key: %v", err)
