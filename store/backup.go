@@ -12,8 +12,14 @@ import (
 
 // Backup writes a consistent copy of the database to a file, while it is in
 // use: complete, on disk and checked, or not there at all. It replaces a file
-// of that name. The master key is not in it: keep that apart.
+// of that name, though never the database itself or the master key file. The
+// master key is not in it: keep that apart.
 func (s *Store) Backup(ctx context.Context, file string) error {
+	for _, ours := range []string{s.c.Database, s.c.masterKeyFile()} {
+		if sameFile(file, ours) {
+			return fmt.Errorf("store: create backup: %s is in use", file)
+		}
+	}
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".backup-*") // 0700
 	if err != nil {
 		return fmt.Errorf("store: create backup: %w", err)
@@ -72,6 +78,13 @@ func integrity(ctx context.Context, db *sqlx.DB) error {
 		return fmt.Errorf("store: check backup: %d rows without their parent", broken)
 	}
 	return nil
+}
+
+// sameFile reports whether two names are of one file that is there.
+func sameFile(a, b string) bool {
+	one, err1 := os.Stat(a)
+	two, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(one, two)
 }
 
 func syncFile(file string) error {

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"unicode/utf8"
 )
 
 // DomainFilter narrows a list. Zero fields do not narrow.
@@ -97,7 +99,7 @@ func openCursor(kind byte, cursor string) (string, error) {
 		return "", fmt.Errorf("store: open cursor: %w", ErrCursor)
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if body[0] != kind || sum != crc32.ChecksumIEEE(body) {
+	if body[0] != kind || !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 || sum != crc32.ChecksumIEEE(body) {
 		return "", fmt.Errorf("store: open cursor: %w", ErrCursor)
 	}
 	return string(body[1:]), nil

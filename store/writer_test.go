@@ -217,6 +217,11 @@ func TestBackup(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(w.dir, "restored", ".backup-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	for _, used := range []string{"domaind.db", "master.key"} {
+		if err := w.Backup(ctx, filepath.Join(w.dir, used)); err == nil {
+			t.Errorf("a backup over %s", used)
+		}
+	}
 	if err := w.Backup(ctx, filepath.Join(w.dir, "none", "x.db")); err == nil {
 		t.Error("backed up into no directory")
 	}
