@@ -170,6 +170,9 @@ func expect(row scanner, byID map[int64]*claimed) error {
 	if err := fromText(retired, &x.Retired); err != nil {
 		return err
 	}
+	if c.job.Target.Records == nil {
+		c.job.Target.Records = make([]dnscheck.Expectation, 0, 4)
+	}
 	c.job.Target.Records = append(c.job.Target.Records, x)
 	return nil
 }
