@@ -46,6 +46,9 @@ func (x *tx) bury(c claim, actor string) error {
 	if err := x.holdMail(c); err != nil {
 		return err
 	}
+	if _, err := x.revokeLinks(c); err != nil {
+		return err
+	}
 	if was.Holder {
 		if err := x.wakeRivals(c); err != nil {
 			return err
@@ -66,7 +69,8 @@ func (x *tx) purge(id int64) error {
 }
 
 // Sweep removes what has outlived its time: claims deleted 30 days ago, keys
-// and records retired by a rotation 7 days ago, and idle pace rows. It is
+// and records retired by a rotation 7 days ago, links that ended 90 days ago,
+// and idle pace rows. It is
 // meant to be called every hour or so; it returns how many claims it removed.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	purged := 0
@@ -90,6 +94,9 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 		return purged, err
 	}
 	err := s.write(ctx, func(x *tx) error {
+		if err := x.sweepLinks(); err != nil {
+			return err
+		}
 		_, err := x.exec(`DELETE FROM pace WHERE free_at < ?`, ms(x.now))
 		return wrap("purge pace", err)
 	})
