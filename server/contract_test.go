@@ -74,6 +74,14 @@ func everyCall(t *testing.T, c *client.ClientWithResponses) {
 	if rotated.JSON202 == nil {
 		t.Errorf("rotate: %s %s", rotated.Status(), rotated.Body)
 	}
+	link := must(c.CreateSetupLinkWithResponse(ctx, name, client.CreateSetupLinkRequest{UserID: user}))
+	if link.JSON201 == nil {
+		t.Errorf("setup link: %s %s", link.Status(), link.Body)
+	}
+	revoked := must(c.RevokeSetupLinksWithResponse(ctx, name, &client.RevokeSetupLinksParams{UserID: user}))
+	if revoked.JSON200 == nil || revoked.JSON200.Revoked != 1 {
+		t.Errorf("revoke setup links: %s %s", revoked.Status(), revoked.Body)
+	}
 	deleted := must(c.DeleteDomainWithResponse(ctx, client.DeleteDomainRequest{Domain: name, UserID: user}))
 	if deleted.JSON200 == nil || !deleted.JSON200.Ok || deleted.JSON200.Deleted != name {
 		t.Errorf("delete: %s %s", deleted.Status(), deleted.Body)

@@ -32,6 +32,7 @@ var fromError = []struct {
 		return newProblem(codeConflict).with("The route has no webhook_url to call.")
 	}},
 	{is(store.ErrConflict), of(codeConflict)},
+	{is(store.ErrGone), of(codeGone)},
 	{is(store.ErrPrecondition), of(codePreconditionFailed)},
 	{is(store.ErrCursor), func(error) *problem {
 		return badParameter(fieldError{"/query/cursor", "invalid-cursor", "this is no next_cursor of a page before"})
@@ -151,6 +152,10 @@ func (s *Server) writeProblem(err error, c echo.Context) {
 	}
 	if p.status == http.StatusMethodNotAllowed {
 		h.Set(echo.HeaderAllow, allowed(c))
+	}
+	if wantsPage(c, p) {
+		s.writeProblemPage(c, p)
+		return
 	}
 	hide(p.errors, c.Request().Header.Get(keyHeader))
 	body, err := json.Marshal(p.document(call.instance()))

@@ -18,6 +18,7 @@ const (
 	codeNotFound             = "not-found"
 	codeMethodNotAllowed     = "method-not-allowed"
 	codeConflict             = "conflict"
+	codeGone                 = "gone"
 	codePreconditionFailed   = "precondition-failed"
 	codeContentTooLarge      = "content-too-large"
 	codeUnsupportedMediaType = "unsupported-media-type"
@@ -46,6 +47,7 @@ var kinds = []kind{
 	{codeNotFound, http.StatusNotFound, "Not found", "There is no such call, or no such thing for this user."},
 	{codeMethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "The path does not take this method; the Allow header lists those it takes."},
 	{codeConflict, http.StatusConflict, "Conflict", "The user has this name already, in an organization that the API key does not reach."},
+	{codeGone, http.StatusGone, "Gone", "The link has expired or was revoked; ask for a new one."},
 	{codePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The route is not the version that If-Match names; read it again."},
 	{codeContentTooLarge, http.StatusRequestEntityTooLarge, "Content too large", "A body may have at most 65536 octets."},
 	{codeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "Send the body as application/json in UTF-8, without a content coding."},

@@ -17,6 +17,9 @@ const (
 	verifyPerHour    = 60 // check-now calls of a user
 	testsPerHour     = 60 // test calls of a user's webhooks
 	badKeysPerMinute = 60 // wrong keys from an address, before 401 turns into 429
+
+	badLinksPerMinute    = 20 // wrong links from an address, before 404 turns into 429
+	setupChecksPerMinute = 6  // check-now calls of a setup page's domain
 )
 
 // maxBuckets bounds the memory of one set of buckets.
@@ -25,6 +28,7 @@ const maxBuckets = 50_000
 // limits holds the rate limits; a nil set lifts its limit.
 type limits struct {
 	requests, verifies, tests, badKeys *buckets
+	badLinks, setupChecks              *buckets
 	policy                             []string // the header that describes requests
 }
 
@@ -38,6 +42,9 @@ func newLimits(perMinute int, now func() time.Time) *limits {
 		verifies: newBuckets(verifyPerHour, time.Hour, now),
 		tests:    newBuckets(testsPerHour, time.Hour, now),
 		badKeys:  newBuckets(badKeysPerMinute, time.Minute, now),
+
+		badLinks:    newBuckets(badLinksPerMinute, time.Minute, now),
+		setupChecks: newBuckets(setupChecksPerMinute, time.Minute, now),
 	}
 }
 
@@ -80,6 +87,24 @@ func (l *limits) badKey(address string) error {
 		return nil
 	}
 	_, wait := l.badKeys.take(network(address))
+	return tooMany(wait)
+}
+
+// badLink takes one call with a link that never was.
+func (l *limits) badLink(address string) error {
+	if l.badLinks == nil {
+		return nil
+	}
+	_, wait := l.badLinks.take(network(address))
+	return tooMany(wait)
+}
+
+// setupCheck takes one check-now call of a setup page.
+func (l *limits) setupCheck(domainID int64) error {
+	if l.setupChecks == nil {
+		return nil
+	}
+	_, wait := l.setupChecks.take(strconv.FormatInt(domainID, 10))
 	return tooMany(wait)
 }
 

@@ -64,6 +64,10 @@ type Config struct {
 	WakeDelivery func()
 	// ForwardingOff refuses routes that forward: the service has no relay.
 	ForwardingOff bool
+	// NameServers finds who serves a domain's zone, for the note of the setup
+	// page. It is asked once in ten minutes a domain, with a short deadline; nil
+	// means no note.
+	NameServers func(ctx context.Context, domain string) (Zone, error)
 	// PublicURL is what links start with, without a final slash; "" makes them
 	// relative.
 	PublicURL string
@@ -103,6 +107,8 @@ type Server struct {
 	bootstrap *[sha256.Size]byte
 	limits    *limits
 	metrics   *metrics
+	zones     *zones
+	setup     *setupFiles
 	parsers   chan struct{} // as many as messages may be parsed at a time
 	draining  atomic.Bool
 }
@@ -113,7 +119,7 @@ var _ api.StrictServerInterface = (*Server)(nil)
 var ErrBootstrapKey = errors.New("the key has fewer than 12 characters")
 
 // New returns a Server. The error is ErrBootstrapKey, or says that a metric of
-// the server is registered already.
+// the server is registered already, or what of the program's own files is broken.
 func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -133,7 +139,11 @@ func New(c Config) (*Server, error) {
 		sum := sha256.Sum256([]byte(c.BootstrapKey))
 		s.bootstrap = &sum
 	}
+	s.zones = newZones(c.NameServers, c.Now)
 	var err error
+	if s.setup, err = newSetupFiles(); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(c.Registry); err != nil {
 		return nil, err
 	}
@@ -173,6 +183,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	if err := s.serveDocs(e); err != nil {
 		return nil, err
 	}
+	s.serveSetup(e)
 	e.GET("/metrics", echo.WrapHandler(s.metrics.handler))
 	return e, nil
 }

@@ -291,6 +291,21 @@ type CreateDomainResult struct {
 	Message string `json:"message"`
 }
 
+// CreateSetupLinkRequest defines model for CreateSetupLinkRequest.
+type CreateSetupLinkRequest struct {
+	// TTLHours How long the link is valid, in hours.
+	//
+	// Example: 72
+	TTLHours *int `json:"ttl_hours,omitempty"`
+
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
+
 // DeleteDomainRequest defines model for DeleteDomainRequest.
 type DeleteDomainRequest struct {
 	// Domain The name, by the same rules as in a create.
@@ -596,7 +611,7 @@ type DomainStatus string
 
 // Event Who changed what, from what, to what, and when.
 type Event struct {
-	// Actor `key:<id>`, `dns` or `system`.
+	// Actor `key:<id>`, `link`, `dns` or `system`.
 	//
 	// Example: dns
 	Actor string `json:"actor"`
@@ -1035,7 +1050,7 @@ type Problem struct {
 	// Code The kind of failure, for programs: `malformed-json`,
 	// `invalid-parameter`, `validation-error`, `invalid-api-key`,
 	// `insufficient-scope`, `user-mismatch`, `not-found`,
-	// `method-not-allowed`, `conflict`, `precondition-failed`,
+	// `method-not-allowed`, `conflict`, `gone`, `precondition-failed`,
 	// `content-too-large`, `unsupported-media-type`,
 	// `headers-too-large`, `rate-limited`, `internal`, `unavailable`,
 	// `storage-full`.
@@ -1173,6 +1188,17 @@ type RetryDeliveryRequest struct {
 	UserID UserID `json:"user_id"`
 }
 
+// RevokeSetupLinksResult defines model for RevokeSetupLinksResult.
+type RevokeSetupLinksResult struct {
+	// Ok Example: true
+	Ok bool `json:"ok"`
+
+	// Revoked How many links were still valid.
+	//
+	// Example: 1
+	Revoked int `json:"revoked"`
+}
+
 // RotateDKIMRequest defines model for RotateDkimRequest.
 type RotateDKIMRequest struct {
 	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
@@ -1215,6 +1241,19 @@ type Route struct {
 
 	// WebhookURL Example: https://example.com/hook
 	WebhookURL *string `json:"webhook_url,omitempty"`
+}
+
+// SetupLink defines model for SetupLink.
+type SetupLink struct {
+	// ExpiresAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	ExpiresAt Time `json:"expires_at"`
+
+	// URL The setup page. Whoever has it may open it; it stands in no other answer.
+	//
+	// Example: https://mail.example.com/setup/Fl2xYzGqI9u0b3Jm5s7WcVn1RkQeTdA8oPhLxZ4iB6M
+	URL string `json:"url"`
 }
 
 // TestRouteRequest defines model for TestRouteRequest.
@@ -1482,6 +1521,12 @@ type PutRouteParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// RevokeSetupLinksParams defines parameters for RevokeSetupLinks.
+type RevokeSetupLinksParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+}
+
 // GetZoneParams defines parameters for GetZone.
 type GetZoneParams struct {
 	// UserID The user that the domain belongs to.
@@ -1514,6 +1559,9 @@ type PutRouteJSONRequestBody = PutRouteRequest
 
 // TestRouteJSONRequestBody defines body for TestRoute for application/json ContentType.
 type TestRouteJSONRequestBody = TestRouteRequest
+
+// CreateSetupLinkJSONRequestBody defines body for CreateSetupLink for application/json ContentType.
+type CreateSetupLinkJSONRequestBody = CreateSetupLinkRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1580,6 +1628,12 @@ type ServerInterface interface {
 	// TestRoute Test the webhook
 	// (POST /v2/domains/{domain}/route/test)
 	TestRoute(ctx echo.Context, domain DomainPath) error
+	// RevokeSetupLinks Revoke setup links
+	// (DELETE /v2/domains/{domain}/setup-link)
+	RevokeSetupLinks(ctx echo.Context, domain DomainPath, params RevokeSetupLinksParams) error
+	// CreateSetupLink Create setup link
+	// (POST /v2/domains/{domain}/setup-link)
+	CreateSetupLink(ctx echo.Context, domain DomainPath) error
 	// GetZone Zone lines
 	// (GET /v2/domains/{domain}/zone)
 	GetZone(ctx echo.Context, domain DomainPath, params GetZoneParams) error
@@ -2126,6 +2180,47 @@ func (w *ServerInterfaceWrapper) TestRoute(ctx echo.Context) error {
 	return err
 }
 
+// RevokeSetupLinks converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeSetupLinks(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeSetupLinksParams
+	// ------------- Required query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeSetupLinks(ctx, domain, params)
+	return err
+}
+
+// CreateSetupLink converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSetupLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain DomainPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSetupLink(ctx, domain)
+	return err
+}
+
 // GetZone converts echo context to params.
 func (w *ServerInterfaceWrapper) GetZone(ctx echo.Context) error {
 	var err error
@@ -2208,6 +2303,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v2/domains/:domain/dns/mark", wrapper.MarkDNS, options.OperationMiddlewares["markDns"]...)
 	router.GET(options.BaseURL+"/v2/domains/:domain/zone", wrapper.GetZone, options.OperationMiddlewares["getZone"]...)
 	router.POST(options.BaseURL+"/v2/domains/:domain/dkim/rotate", wrapper.RotateDKIM, options.OperationMiddlewares["rotateDkim"]...)
+	router.DELETE(options.BaseURL+"/v2/domains/:domain/setup-link", wrapper.RevokeSetupLinks, options.OperationMiddlewares["revokeSetupLinks"]...)
+	router.POST(options.BaseURL+"/v2/domains/:domain/setup-link", wrapper.CreateSetupLink, options.OperationMiddlewares["createSetupLink"]...)
 	router.GET(options.BaseURL+"/v2/domains/:domain/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v2/domains/:domain/messages", wrapper.ListMessages, options.OperationMiddlewares["listMessages"]...)
 	router.DELETE(options.BaseURL+"/v2/domains/:domain/messages/:id", wrapper.DeleteMessage, options.OperationMiddlewares["deleteMessage"]...)
@@ -5845,6 +5942,368 @@ func (response TestRoute503ApplicationProblemPlusJSONResponse) VisitTestRouteRes
 	return err
 }
 
+type RevokeSetupLinksRequestObject struct {
+	Domain DomainPath `json:"domain"`
+	Params RevokeSetupLinksParams
+}
+
+type RevokeSetupLinksResponseObject interface {
+	VisitRevokeSetupLinksResponse(w http.ResponseWriter) error
+}
+
+type RevokeSetupLinks200JSONResponse RevokeSetupLinksResult
+
+func (response RevokeSetupLinks200JSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks400ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks401ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks403ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks404ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks429ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks431ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks500ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks503ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLinkRequestObject struct {
+	Domain DomainPath `json:"domain"`
+	Body   *CreateSetupLinkJSONRequestBody
+}
+
+type CreateSetupLinkResponseObject interface {
+	VisitCreateSetupLinkResponse(w http.ResponseWriter) error
+}
+
+type CreateSetupLink201JSONResponse SetupLink
+
+func (response CreateSetupLink201JSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink400ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink401ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink403ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink404ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink413ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink415ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink422ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink429ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink431ApplicationProblemPlusJSONResponse struct {
+	HeadersTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink431ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(431)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink500ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink503ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetZoneRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Params GetZoneParams
@@ -6073,6 +6532,12 @@ type StrictServerInterface interface {
 	// TestRoute Test the webhook
 	// (POST /v2/domains/{domain}/route/test)
 	TestRoute(ctx context.Context, request TestRouteRequestObject) (TestRouteResponseObject, error)
+	// RevokeSetupLinks Revoke setup links
+	// (DELETE /v2/domains/{domain}/setup-link)
+	RevokeSetupLinks(ctx context.Context, request RevokeSetupLinksRequestObject) (RevokeSetupLinksResponseObject, error)
+	// CreateSetupLink Create setup link
+	// (POST /v2/domains/{domain}/setup-link)
+	CreateSetupLink(ctx context.Context, request CreateSetupLinkRequestObject) (CreateSetupLinkResponseObject, error)
 	// GetZone Zone lines
 	// (GET /v2/domains/{domain}/zone)
 	GetZone(ctx context.Context, request GetZoneRequestObject) (GetZoneResponseObject, error)
@@ -6830,6 +7295,80 @@ func (sh *strictHandler) TestRoute(ctx echo.Context, domain DomainPath) error {
 	return nil
 }
 
+// RevokeSetupLinks operation middleware
+func (sh *strictHandler) RevokeSetupLinks(ctx echo.Context, domain DomainPath, params RevokeSetupLinksParams) error {
+	var request RevokeSetupLinksRequestObject
+
+	request.Domain = domain
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeSetupLinks(ctx.Request().Context(), request.(RevokeSetupLinksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeSetupLinks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeSetupLinksResponseObject); ok {
+		return validResponse.VisitRevokeSetupLinksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSetupLink operation middleware
+func (sh *strictHandler) CreateSetupLink(ctx echo.Context, domain DomainPath) error {
+	var request CreateSetupLinkRequestObject
+
+	request.Domain = domain
+
+	var body CreateSetupLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSetupLink(ctx.Request().Context(), request.(CreateSetupLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSetupLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSetupLinkResponseObject); ok {
+		return validResponse.VisitCreateSetupLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetZone operation middleware
 func (sh *strictHandler) GetZone(ctx echo.Context, domain DomainPath, params GetZoneParams) error {
 	var request GetZoneRequestObject
@@ -6861,228 +7400,240 @@ func (sh *strictHandler) GetZone(ctx echo.Context, domain DomainPath, params Get
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2Ncts4li/+KljuVvX0rCRL8kcSuaZ23HEy7Zk4nUncO/2fKH8LIiGJbQpQE6BlTa637tPcB7tPcgvn",
-	"ACRIgpJsK+mk21u37nQskvg6OJ+/c87HIBTzheCMKxkMPgbshs4XCYP/PglVfM1OxZzGXP9bZvM5TVfB",
-	"IDghEfyVqBlVJJYkia9Z0AquaZIx/WjEZTB4rz+3YKFi0aX5JZjfdMwQnVDMg1YwE1IFg+DPQSuIo2DQ",
-	"6++3Ak7n+tkwk0rMWWqeFGPJ0mv7Lf39D61AXLM0jSMWDCY0kawVLNJYpLFaBYNetxUssnQhJA4ctIKU",
-	"hSKNLtVqof90/hP86ZcsTlkUDFSasVYgFVWZDAbBNUvjScyioBUolQSD/aNutxUsacpjPoXRb1ueBV7/",
-	"SS4mPTK/If9Dk8S3wIMHLjBfklxMamu6+Onikyzq9Pzk7fPeMVn8iQvOjot1XUZzmob54g7zxeEPnQeu",
-	"0X79M63yb2fnvWNy9adUUr3W87Oz785+Pnn93fTql9lV/Jdny+53J39/8fLk5IfnJ39/elJsQzSPerQ/",
-	"3g8POpd4N67YKt+Vo3xXvM89eJOu4vkn2KMPrSDKL3+YMqo3i+rV9rv9o3a31+72L7r7g+7BoHv4z6AV",
-	"RGya0kgPZqZoX69SeszHIuPRZcpotLJTS6hUl+GMhVf+YXpdMwxnN+bB+mPPisdEOqU8/hdVseCX+hz0",
-	"Xy4PDo+CViAZj2I+LU8g3xsKjC9oBRmPQxF5rmq2iDbuRiZZiuPCf/X6+5pDmm1fs8DblmZWg4+WtGos",
-	"02Vxt60gFZlCptuw20zRaTAIhkFvGAStYCLSJU2jyzmuTCqR6rXOqLxcsvFMiKtLycKUqfwYN6/29va2",
-	"FZwyLQbSmMm3TKWatkpC42LJkmtGxISoGZu70kJc2SNI7Yu9vvPF1Rs6ZVUJZOaKIoiza5YSpf8dq5Ig",
-	"yucE8mgNFed0EwnOKg88Kz0AZ9rt/fUvL//61392K/932gtawRVji8uMqzjJv9Jvd5+WvgLkTpVi84XS",
-	"M6VcLlkaDIIzrljKaULeaSaQkhdpKtKgFaybUpSlSOdzqfeu2woYvDUI1IwRxqOFiLkiOAaLyGG3qy9S",
-	"MOg9Kej+sKvJac6kpFN2uXaV8LohIHMQmtmEC3WpRDCAC37z5wod6nGAXTEKbAdPpffk9oN71l7aOc0Y",
-	"4WLpnuw2R7n5pB6wWmBDpdF7Xc2Aut1Bt/vP7bfjl4xlzNmQLuwG3OXnuMYq6XO2NApYidRzXv0b0L4W",
-	"yKB/U8rXfdf0Vele917k70f12rxFn03zMk/vXqMyH/asedc61depLuWSRws3tKXNOQcF+z9lCfOw/4rt",
-	"PRWcVVQefKvG4oyaVQzw4iaWaPc7atqMEUnnzA5Dp49y5lHOPMqZRznzKGd+E3KGJrB3hCHzL6RB3crW",
-	"skDwZEUW+qeaDNhoUz96hnbrGQJD+YWx5i+YrCsHvDD2QT/wuER8PgcwaNc6RVwHw9PDYkv64DRwVYsX",
-	"14wrDy0tBWHXEGdwJmP+oumIhgo8FlqrWD+ZSSrmpbuu9/Kgn7PHXMUA49v1dCLfxMc6+Q9aVNjRr9hq",
-	"sNYPsO5gYR49M67DfnFYpPlOrud9sASbpRLGfn36Aq7j94wmaraqHG2SaG1vyUDhyDcwJ01xBe+e43Vv",
-	"UB0NM9hCd1y7B+5xmwHvwDzMJMypZ2oGI2sBB39I4ikvpFnOKCyzFekUhJ7MEn0SCyolbCVqES6/Lb+x",
-	"EEkcruD0f2ahqn+jBbpW8wcqj9+2gvFKMbgCB09bO/I05g8cPcTT2NvO03j3W8+DQa969+/rQrtUM8Yv",
-	"rZzb2ncIu+z6y3r69GeMRiy9NJzhhHMyzLrd/ZBy/mfnGOGPIFZZosea0zjplI95i2XQOLEjVb6/eSEp",
-	"C1l8vYEwUjYXil3Gi2AQ9J71O91Ov6NPW85o//AoGATPJk+Pou7T3tOnB+GT6OjwGe1PGKXd8PCQRt3e",
-	"Id0fTw4mvXF/3B0/7ffDqHcYHYW9w3F30u3S7lP9rWwM92AQfM+SROj9TDQfuXj1jvQ6+0bY/MDZuVUg",
-	"/KxkGasZoZxQpWg4mzNeFTbmr3gtzJXpdbWFFAquGFdIOUHxb8Mv6WKRxCEQ4N4i0mbQJE6Y0bJjfi3i",
-	"kHXwh5hH7CYYdHe7RVmqb9VMqYUc7O3RRexqfHvX/T2jBu25Z7xn2dteMxHtOduy1/0vJa4Y/9OJ/r+/",
-	"JD+9uvkR/hO42m+GPYYh2jgR3uM64XdRT3xkor8eE50kdAreIJopcSmz8TxWylHatWoeFtZpEktrjNxa",
-	"pUxTaBSlTEovczSX94Tz4H5cWz+vaeN98DKFNW166UPrfXAhjGVR2RH92zvDBluGDX74sE44zNQ80Rtk",
-	"SLub8yxkYCrNeEiLLbvdRpwkMb+Sl+xmEaceQj6EeBIQ0nq5I+xh6Vu2oKksmERKl86k8T7ieNIdsEbz",
-	"XwcvTemykYPuShxPWMp4aP00TeI5ZYtkBYPBU5PwsnSte5UT+8TSnN0o59SPXFKFZ/7NT7BlLQBtmdKt",
-	"9uwj6gpv0OA55RWP8lswtyQaHTRlhAtFFtk4ieWMRWTF1G8MOvboVH50Kj86lR+dyls4lTXffCsyxaK1",
-	"OFs0skgBPnlE2j4ibR+Rto9I28d4yheJtH3iC+l5TXb7jBKXTBt4TYaKLw6Im7nNDtk3y1aYa4GBXLkF",
-	"eZRb2R+D52gynMZyIWSszxejBDJM4wX+MzhJlnQlyajwaY1aVmBN4oQRfSHJH96+fE6O+kdH33Y0VYQz",
-	"NqdOwommhfz9Y2IdfX9qtvs6bJ4UsRWpUi2hIf50oQ+hOsuLGSNwft9IMtLnNGqRiUjJ6GzSPqcqnI2a",
-	"5mVPsz7SW6bS1clEsbQ+3jsWCh5JAm4lQklIk4TM6YrILAwZixBX0zDmfrcVzGMez7M5+IrM0DFXbMpS",
-	"1BoWNKVzpsxBneSbd8YjdvOGGrdhbQ+KXdYbAX5TvROpmJOunk0+h65mHuDOU7PCc4OOVg+3yxcxpzc4",
-	"737v4MnB0/2jgyfOYrqexbSC5xAB+3vG0lV91iMnSDYy8HGIKZExm4iUHWt7chbzKZyn/nESp1LBI53A",
-	"rOIX+LajD0DIrTLvV4xP9b4d9vowZfvvnu/wLV75LGrebONoW8FWR6PS/q53Sfq2Plq77/+RskkwCP59",
-	"r0jo2sNf5d6PSRyVJv1OUcUa9vsHnqxI4YglADWLJQHvYXkJBsnt22H0NW47wdK8SpCEpq2dU06nLDIK",
-	"couMV3D0gFxLs4RJQmHq1ODqyhOvScnabuf46jWUvoFCzibAWOrzf8sWCQ0ZTBh4EsZJlzPNLfVet4hI",
-	"ieCQLEFJEkvVIrEksbK8q7way6FgGci9i4VY/tZE7L3+U81MlGKpfv3//8Nw+Mf/9Yd/7H37X8Pg/b/9",
-	"e/t/PvxxGPzhPRkO1Yc/tsz/Vn//9o/f/oeXRb6K57FqILTvxVIf44owDl5oQvFaay45o9flIzvs+uks",
-	"0QOU1haxCYVIhH4l50a97iaeqifLr36ULD2LGmasCU+rGAZbMctBkmOWCD6VRIljYgkmj4ydvDkjWvcs",
-	"nZmjqfiWZVWarW84TNtFAKzjS8YteSe2BL7qT8SWfnAUyMbNR76EXmIUA7EkrupZXkehgvr2t6qybjvl",
-	"8kxh8u9Amd1m0ms4aa4IN/HSTG7PTGE4nBbM8KE0fU/KvSdRWEq+hZjiQnCJ6cjf0egt+yVjEtzauTP7",
-	"YzlOnIpxwub/+bNEVTWftn4jMoFjmsRRO9efwJxSqHqDloiDkBlFjmQeyzEzXCgCn4BtSVORmmAlfl9k",
-	"qi0m7ZRyQL3knz4hPJuPWYq6Vo8oQXpdULkArgWxxD3Yyz3kadoqjLlUFGJuQZbyQZbF0aDbe/aM9sJ+",
-	"+0m0z9pPJkfd9lN6MG73wn60zw4mh/RoHBQ21oFmfCpWcHZnuHjiLt4wwr1IhNLun9yrb9Pttif4Br+B",
-	"R1gnNhEqpmQeCECKCzOtkrKIyBldsAH567sfXrdK2y9SQgkKt46ey3PBJ0kcPowYQvuRCg3AhdAEAPcV",
-	"DBgDm2yBUsFLjKe4OobVk0gwJJSU0XCGWugOTvJZcZLPi5n7DzBf2q7Obd2eiExZzfyKaXXXrBvPSZ/N",
-	"hRCvaDplDz0u/WJbCdFO4GulCzYW0SrXHghVZC6kIkeHh/tHhup2dRK9/dJJ6EkRJQSxk2o8ksr0d3U2",
-	"sPJY4vjAqjg5OiB/i7+DM3gp0nEcRYw/kHPKbDKJw1ivQYZiwcrXJpZo5XLGIs069UUQEwJPEhrN0dzd",
-	"yUXYd1laMStiZ9XE02oL2NUB6LVqytN3PhJwRWDnv0dfyk6o3/hl/NSvJ4EPkEnMkkjWL0LvaP/pwY4v",
-	"wn6vOAmz1i0uQn0luzoH82WQLu5l6B3ll8HmV2Ne9cMuBH6peg6SpddxyMiExgmLOuRMkSWVJBHTKYt2",
-	"tPOHZbFuUsaZyRVvon8z313s9gkBM8uyfbPmY/hHIqYgKeYiZSTjEUO/zMiuewQH8VpYKPsnkeFoWetp",
-	"cEEcB6jWvDSf+m1IZd8qze6qlyLj0YP2lgvVnsBXypubMtSEiczCGewmuCzsH1x3XCxBc9jZbh8Uu/1a",
-	"KGJn59/uYv472u/ywq3zCeNBrRwTK9Lc9VfdhdtW8CYF3zC4018Ci3jQGS2cz7WR5TRfhXCm7ZKIyJjr",
-	"y6rVNxKrwhm9E+WoXxyRu1aST85/WL6F7OLYChc/aK2SUC7UjKXkmqVSz8uwMNglOKELIc4pXxlzUz7o",
-	"eFKqWBssuvK5/IPGKvdYq3hukjIgptCGoAKZxtdsZ5K677CpCyHQ85baFTadSWn2O7lD1aE7QSni5Ky/",
-	"aRTz9J4TfoGBfuQ0UzORxv964I2yti9dxG0MLuen9o7xCDyzaEdbew88O4zc2FesoWpF/zyWMuZTYJIx",
-	"eBEyfsXFEnjHtbhikf4FMZkNfgXzCd+kuDDT0SPr4SSi8B3HAs5nL5/g7rwLjgJ4jlOERfLSBm10M+TT",
-	"2p0+DpsNl0tcMW5d6fwKXOn5gaw9BySqaxondJw8THnPnO80qIsh5Y75QH7OpCJcLDvkIl3tlEMfuvbT",
-	"j6WJ+U/JnfyuTmjTqnfIFhapCLVkHifseXF+9z5KoFh4uG317dJ5gjGur2HKJplk0TGq5ZJIupJkCUoE",
-	"5RFZzlb+qw7Y2LANxupNzcaOwS0JjxB8pAVmJy0VhggpJ+M8TFZxM5rg1q54QN8R+P+db84GY6S2i7si",
-	"rL++++G1zZTUAnbOohbsNyVzBh5YcCUC4kc/Z07J3HaZLRYiVSw6Z1FML2DqD7r2+Qfbc/3FNuxGVaK4",
-	"H9UfQwCFyPSpmrFJKKKYT3empB26LCCfJIFJEjPJJm7gXdOufVnAFViY0JRFhEo41w7EM8yHyrgH/a9F",
-	"KhYsVTEGDAzy3RfwkPG/WEt/XURG3tqTw8y0dXiFct6aixSpR0CrOW017AwGdSUDGzlfbayOCRewETNw",
-	"HGjJVAkY1ZLjakMX2XLrh9XP4JhsvlArh/T0L+Vhy2l3tSFNHt7HEoxk/WbaLIha5AyVcnNG9haA+33G",
-	"bmjEwnhOk/LsdpBIUVsSQKZqk1swLp2N0ooXIn1GlXSeSnT1V0smBKTZHDBiWRq385QWb9S+iNy9zxE/",
-	"OTVVaLp0HWzSX36suH8f8kEEpqnctvTNtbl01ZApIyoF0Vi+zzblznehEfJjQkvGnsPnW2SRxlxp4V8+",
-	"iqY6izUKoGoTR7uI58D/Sql+1Wmex0kSS4SFlVlOv+ucTszV0UGw6dYw67wsj/GP2UrbF2g8H5OETRTE",
-	"ZiYg8gB6JsuDry0QWdsKD/zvJYYz9V2IObAV6/ooL7K3Hn5RiCYvv4bf9MF+f3HxRgvwd+cXb5wFLmcM",
-	"TLCUgebFhVlKBUPiIkKePXvmTqnrh6a5V4GqSjqnj66xZiPG4J14NY3QsUGTNw5R51B6l86dAlu1jdA3",
-	"EHjgjwiYRVuLnLQTOmaJNNHJFQmpXA95qh1tDcR7NyCEg8LdGqni7m2Ot7Kf2by3mG/8sXH3NmMkTkEJ",
-	"g+TmeZHlXr1SVJEZXSwY14qkvkkLJhZVblIp4raJq9rhcuS2b7lYxOPTktKDcHN1YfnpaaC8KQ00UFQ/",
-	"2UwErykyb3FVUlwQs2KGHwuRMMprM4ZcHDta82wNJOuB00W41KebKDBtvzxOWRgvYgQNz2mcEIGsfkk9",
-	"ctpNYNhSbtoc/o8BTZIfJmAMb37xQ6t2V5meFwk1NSsBU2QcTbuZSKJGgRlLMmNJNCAjpMFLs1WjFhlZ",
-	"4Xg5FZzpP3Bxaf+m/5kIsRi1hnyUgf+RcRVDSq3+DZJqLpciS6LLccrolf6jgfzHfHopJhN4VdF0ytSl",
-	"Y1mNOkNeunqlaXh1760JyK13sKMdBzt6Lq4t7FHvvOFxsPvV8gnrhrKaYaUswnZrw1yL9c++xAM414/e",
-	"OoWcd7cXUMLa+uzcLHQfI2b8miViwQA2Y+5Z1eryZITUCMCUd7gT0jovANEIzkVorpigxRjOWJQlDOLr",
-	"6DVp0vE2q1NgLzgnXGyTOcZWjiLHSbZc1rKOib2KpZ/N5sVFPgaxYqilb7NbQFn05gzfcXVFmqZ0lVOR",
-	"LeVV3c03KZOMqxzibeKIc5GCgF2vKzjzXrfod/b4K9EvrC8+IkuqT3ACEQhJ9HS1maWZlC0HMgLdWdEr",
-	"xq1ekFsGIh1y/Qd4byYWLTKCFKZoRGY0QgC7EmTMyBVbqBYZaX7qDroSGXjhRpoRj4bcOENxAjQa4Y9o",
-	"uYyItkLMLarHyPS/NIEM+SIV81gyBMwbRx68MBUiMhyUa2p8X5RZd6uf4BKwHhT+BgkNJvj4wXPJTrm0",
-	"WmOdwHiD+ZK6FRAciO08k3klBHDsbUWTXGJFBbi9FSq8i/bbrH/phXhJLR+6SUsQabR2lS3j+UYoLYRe",
-	"kLd41AjDyT3qeCzJMhV8atTxVExTOq/YtXIxaZsoj49ZWv/rNt/P1f3aV6qZrd6vKeGecTFDX65vbYSZ",
-	"gcf4v4vhfGL2+/T1O70Z13GEhm/9Y0IqP4WKJWf6BiVUxdegOxUHeExGfx6BVCvONFaSJZPyevIE5QbV",
-	"pDzqawjFq/x2lDwIWCmx7CTZ9zlJcmO+233Se/asf3jw5KD77NlGZ0MtBXY7RdXvTs1LZuMuAm58kiWJ",
-	"x3/qz9WuG+OlvOS1Lq8JGVWymEedzZ+UTTQ1Y0TvDYG9QXRNCwLejKt0Rag5rRK3qo1V5UpFRnU9TVJp",
-	"UTOjPDoG+s2R04a0kTNUrRs3Nde3N+c/kUXu4qz49x2qOTo83D/c5GrLs78/5rIEShxgUQBL85AZ7hMY",
-	"pVzx4hNQEuHip4uGdyxTrh8SA+iKcxURbhsrFL+hmDOC2ST+jSvcbOsIHtm8zSFpBTKbTqHe7DqKfPfm",
-	"ZUkGSEV5JE0ysMhSbRKkUxYRvNt1slFJYyJt6RAxhX79DS/lf293u4uc/HrG3pymV0aAR8IlUJW7J7eW",
-	"4P/Aceo3xacgu/RTEKPh5YYj1QQR7qXztVaRRJRfxjpPcLbAK/4bvEla9meSpd9IEiY0nhPBgWVY9vdg",
-	"90Be7aAWyCL2mHMpQiUyMMm0Fksj/y24i55kHURaR7wcry4BPNbsU9OSUkthxonW81tknKkccob7o1Vg",
-	"2cjaKjUbanGEn0CHOv3b2TnesBaRAr0yIeUEGEDpgjmfvq/YK9eB2O6lBzuUK6Ujaozhzcu1GzEVRGTq",
-	"IUywnEjnFKloVADw/Dn5MffHN/mLN3pSnaoO2+33HX2v9+CQTeZCzlqK3D+7VVVqrp6qc7lL1n1pA5p5",
-	"kWOKVRlDqXJSkiDrLnIavSbHV2fA2QIm6549p3Hy4galVeBWMVkr/+GhtQai/RLMofmIGnwxtoHAto6Y",
-	"YsG/mhvGTLl5qa/9YItcUTPMIRFLlrZDKpkTtyuwBJOY04REQq1lGE4Gf/9wv1Su4sDntnBZWd1HhArj",
-	"CMOoDHDreRq7EayxLGStSEkUA54uAhasZmzIcZXfSG0FIVMu4KiM64Wfvn7Xclw8eixaHWfI8fcWYYlk",
-	"ZGRqr43KzpyiIlueOL3GZwMdCXy6tMjx8MsZVaYMCv6nEuY/0F/BuAePgC0Dapt5xVYDLEkbR1iFFkIB",
-	"XI70xo3kSio2r+BC8EI9BHqQ+zPqOCAoGesClWqtCaqmev7oQX8dNMGreDtNGJpZqfGT07ER0Zvs/LUj",
-	"omPdcazUOj5UTdP6HeUi44VvaswghJR7popvV3tHbITP5I+0DMHAqfqYCJCpn13aNhlbcksk+F+TWZoJ",
-	"+5b5MmZJlCff3dnnhzNZ5/mrwmed4ibvaftf3faz9of//I97OwVLE/Bodg0g3WOSsmksVUpTzRFBI2Em",
-	"IUWrJcuyPVBMKsft1okWoK7md1Nh61m39+2AxNx48MYC0rNTY4TrP4XgOR/VEvw1kzIFCP7v//4/8K8F",
-	"VTP4BzAum0Sg/1CNTu7lqsF6urCLaQVGPTRb7iUUJ0xX57Lguh+RK8YWEqC9EEdqkZFJghuRhZBKW1nF",
-	"35zSa8XPQ66vPX4HHrYl2aAe2whQkuBfEbwshGwJt6Iq59oKb1jezSefsN9L/TYUVopT1uTKRyMmk8lH",
-	"uXE4I+MsTiLE18eVy3Ld63Q73Y3nZqbiOyatX57Y6tDVJdDiBwe7WiteXgeaGVWqeOmEb6YuO1rTNHM1",
-	"2OdXS5mj2VucQwy2wlTUpb/1pRczrJUPrF9lx2l5b49kZc3GD5R/2r/29AqsjvtgiNYLcl8NoR376jc5",
-	"w3PHNdQYIJIujbJZDbdU6sW6KjTUxPdG1O/uK30YCKqwoWPHbec91SbIWtGchQLjwlwULHRfWBqxkhZV",
-	"7dFtTd+RtYYlDnKiHy3afTTB7fMsS7oskCHO+eAR3BEGWw7pe8jCVeRqcYwCanFnMEBVkyp1svBtAcBk",
-	"3QIN/vSDLZpg1KN60K6i0R2Z+yzCBGpkTOk188bvPP0uHgAycrpVbAC9YBqCzT6w4X6eJQlJtS0qGdGK",
-	"SCX/YbMMuTPo5hiVJKkHpQlGVWNZpFXlMTfOWqg1jAoCHJnaOGxOaJJU9aPtEDylbhTb2X1OLwrfMvHM",
-	"v5HEiMbyJrrNK+rMryExAyI935+0+4dHnjv92fMz8s4X3nnij9tcvLxvRs1iTBq4mpM+fvHqXQ1tv0gA",
-	"ECw4Z2G9PJ3TYGOz/ejShXuzXMSUzBvZuLzIk5AB7MIlnNYmhJHL6P1s9t2bly30+YBH/vzk7XMi6aoo",
-	"DqJveMumSS/BlyomRFssT4+6Pdy7Idebh2k0Rmr9nEVTkFmgxsaSSCE4oRNlQqCW6DSTxytXcTNC2yxf",
-	"vMqKARlPOVUZ2rS5GKgIQ9tzqykaa0B/ls0XnrBakTAJXyqRgh+/63qCHRDoBo7HqMlE9PxksceOoUyl",
-	"3EiA5sVWvgs+Cql5sW23sSY4+tZLsn3JPpZ8MIbSd75K39pM27MHr2T3c6vaaAhIwBL1eAJrbrOTCe13",
-	"dkASgNXUCJYNnY9tcSU1E9LUpzVW7zeSLOgqERhyrdwgtw3gmgFjrbHJOEJTTLGb7bUzJxPUQ5BhuLXz",
-	"zLVnfaRtUJYPggrr3TylilUEE+aGx3n2dsoogtfzzmxb6OMv4VnH77uLVTup+NXq70ml7ljMiUiB3TMa",
-	"zkwWqUnABguuxP3u1snN160tX14zHqlwg2Jh7+If1XXW1m0avm2x7xfsRmH4/rJoBOZe9u4mhbXWCe6B",
-	"VPYjiFKbGgfFLyQRC8bLmatAYXn7OH+9YLz4eQevMFMAbjiuqX9QNTVJjOSfl8/6w11AY7aHXS3hkCaS",
-	"GR3LbUJqomcinZcqIOAd2kLemi55ay19urRG9225LZxzzu8rB32nRbuUs4t7W21C5wXL4e/ts9PSTS45",
-	"CsYpDa9M3UDHfthE0bYJ3R2uz67WXnU8IzUVnMzwRxgQ5IOz+aWzNaswvKBVkmVINZY/F7eofpfXSGIH",
-	"xLDddS9ocKvnrKSvM4hKF9+SR6iY30srfDxiu7iCgOc3aSJiyclVzCOvX6nUWbSO9uMACKU2toNhjf2n",
-	"+wfflmjPuCrr19g2Ka07xVK2EKnCmCNBOJY2pVpYD2S9v6FxuCT2QarBDKDw+ZhPoYI/LqT/rPdsq4VU",
-	"PdvlfcuXaSawhrr8AcWiB/u2d63ge79aUDGf9JrlXhiOc6dSIKDHotDSphwnP168bD8tHdPRlkVByiK/",
-	"aLRZ44xF582PdyUGO5T7FWvo+7amAq2rbcP/J7IU7ixoaiBZywWuB6Zeef9pUUyBhDOa0lBpvcBIiiGX",
-	"Cxoy2SHPqWQkFBlXsuoJK+ryV5tQlPtpOFHb4fCdP15rK8l4LvuExkmWmr5Dzw4On3zbIaNQRAwyGSQu",
-	"gZpibmDGTNjymIywGtMI2NmQl4s1eRwMzXhAzf/0h81EygHrARnNaYLFido/S8EhC9Qbkq3WSdJ/q1RN",
-	"My9XixvrJzPJ0vY8lnOofwjJq6YiJrw0Z2omorb+I00SscSsVVukVP+3pygjvFmrZQ2jeSsDwfO1kr/6",
-	"ebe6IK4LS3Lgt/KaY/ABqUSqtZRJliS18LOnJNfDo/4QyMcanqUz9MT8f8CKgBlz6375M4ZMta8t2a4D",
-	"lvBod0UhKH+ADsJ9LZPRDxV4f2qbIGD7LBpZdU/Tt3kgEdNKt4c7FpjatsrM+nofUOWjQNU7cKS+E0g8",
-	"LFXwOOh6+bIpcrX9FfVCOoq2EM4Bb48vKpKdKmMeO0xJa04AXV/QtII62lQ77d7VfWyhL9gkB8lr7oRD",
-	"Ygax4ZMvbzIFeNH7xZfLXfLulLldb57nc/WiI94EQFykZRTLRUJX3jJXnnBNvsU4VgWDefDwchgFgMR2",
-	"+Kupx/GUIx2FNEnySkfmtQF5qsV0//DIEdMn756fnTnCujPkr2ygIoYcnZU0ceJYHpOR1oNHJEwYTSFF",
-	"oSq+F3isbTPFyi4clcT401agP4fFM9Hudtkyaf/Phz96WXKpX2FNuHMCZbTIj29f2UaDBmo1E1KZwiZc",
-	"kDBlEeMqpokEHscFmaR0qk231pCDMXBwsK/Vf+zJ0u0fVJfb2CqxfOO2QBM0hvlL9O+7Xo7XoVmxfVgc",
-	"He1U+QmcTnlYUEJieKlkE5oA6PwVC4alEoqw4++9rltKlzuv5rZ1ebYSqMVrTBv0D5RoIOKapZCh3/Gi",
-	"tB24bFGh3CDIvZA4KOJ6mocl7ylZvOgDaMkF4C7jJgSMBNMWD0moYukxxCX39/eflc/Y7a3aHcD/+6d7",
-	"EpHWZvUe1E6hFdy0p6Ltr9ght2zByCQmGjLNpaFkggOmx8oKUHJhrF+F3gxl5ysWN3C9kfacHlYRoXAH",
-	"HLrO9V5FXYWcoF8yZn7W0gBSqpRfbNfPyHb73HA4+7s6nN3AuPx3q0Lc/rJQW9V50qNCnYw1JVwcSqIp",
-	"I1HGbIVlB7J3J9AhCEA78KYlru53ez/h/gt9jU6v4vmXN7PMV8NFn6TJo8NbYUFSthqDhAz6hHk8rvfJ",
-	"dMU+1k1GDFrFtc4Jvn7KG7sot3at/t9Vh6+j6TyNtptwHz4lHK5YAfOo39e7Z3Zums4JwV8s1M+6LaAb",
-	"15RxluoBjwlnWkrLmVjyop78Jt37PrrwNol0Vc3Xu/OGFDdmg14w+RAT9NNdaGdifiZ/95poKBaay0LU",
-	"i7kaG6l/c7NFINTH6e0kvSuMfUmPVkijM/15syLlNKnfQlbftgLAlzbwJup24KF5Idpj1OuI4EYCTiHR",
-	"OL1D41vXbO22n3x4320/O2l//9e/nb9+07747/Y/P3zsH956bVlDNdt43aGKwpbOdmJ87UO+xtnu9Gp9",
-	"uLf9v7USv7p3HsGnu2S2nkZjOplT7ZhJtbEiVNnxB/1dpM3yZugqxc9AFbLNcatNqU5Q6yDM0lit3uld",
-	"MJxhEf+NrXzcXs8IPBamWiU2fsHs+VHe9kRwB/ttu21AOq6iqWLRkGtK6pAzqOsnFsz2p6DgGJrTFYnE",
-	"gIxSqM6m/3/ZIqNlGis2IjSRwowoW0Nu7DvZQlVAtmCH9D9BR4S/g+kChgoW19Rfg4wN8zWosNIhJ0Nu",
-	"mymOGUGdRwlYDXQg1avDf5Z6PwPhexug3zgtc6xFgltbFJi80Ga230lc6R6jB6clxAuGywpUgEWrOsC4",
-	"ITfIOJstXbhFAIeP7c7JmQI3iMHZ6CXax5A7gMfEWWml8zLMtL7IWwgUTITtY0ERLF3qcx8ZT0Ah5Kex",
-	"mmVjkPHmEfu/gacVoP5uKhKySChnuXYKqqptfo3YIbJIRZSF6htJrGYmyVjfGkITwaedIR9yLPOcNzRp",
-	"gcpigQVGyp2+fpdXZajUe4dwhiIqS7kc8jy3fbyyuy04Nt9fgTDILzaAHDnglnM4BHZO03diyLEItLSF",
-	"ZV2FHKb9olC6xhleO7UUesVjJm1XVF7tGTXK6dONxww5xeDdZRyNBvAgnLZJGMUoNSV/eXFhkHWnL169",
-	"uHjRypM+4fckQZyDlgsXOQJM5UVSUoBA5xSuZixGkRRzqRiNOiQvXiAmQ26L2MA9jGWhYLAbGqpkRZL4",
-	"yuE7eSkvdhNL5WyRjc1ikiwGNfIe0JsjtjY0S1U1moJO7FY5ilvpuENGB93uiMwZ5UU9jyG34R3TeMSQ",
-	"VLUxdYuMDvr9kSXmJUuSNkZx834y+lMY/oOLmsQh41g9zNy4kwUNZ6zdh6zL8qVbLpcdCj93RDrdM+/K",
-	"vVdnz1+8fvdCv9MBFFIR13IucJ4EGvQhp1PrigvG6SIOBsF+pwvZBguqZiBe9rRu9C/9X1OvTQFnKwug",
-	"BjFdlEiacaNnaFGbgwr0Z17BJyt92/vd7poWOpXWOZhaCfmwqyZNwT6697157nbr1jMm07ah8wzSsyaB",
-	"FcP2vQf7vaZP5mvcq/b4deU5gh5lNp/TdBUMAr1DnCHoG1BV781qgw/6tT2oirP5VPrdrnMyVrgresVk",
-	"3lhvgKUUqaJjrSDi4mTOHpHQh1zOMgW6TCSWvOFc3+KsfvcH2woOu/ub33Nbqq0jBr2t8TpqyKMHoNp6",
-	"i3eirATTB1t9lQofVSUlRltyQeqWLxryP5z/1DKZPOcnb59jQs+3SDApA3FqBM8kSxJQV2JZVGgxgZLT",
-	"1++gLu81w3R60Hjg3bokBpmQF88CsQJxOgCMT/UqoAUmGdPwyvV31asLAg/HJgZmqZjUv5IDyPVUKSjx",
-	"kk5YPigMY/RMrdYqrFLjdNag0t9Zw5Y05GzIVWpAfpFQx+ZioROdQOumWq2fDnktsEEuFgqfz62sKN+7",
-	"0Gl2YUr5Mam+E1gLbbtb5zoAqxWEavXZHGhWbqsVFuTWV9HXAOW2bBIZ5/8DuQku7IVWLuRGlnLqPnx7",
-	"z8WAC6eBx9hrh0mgWuFIgJkfazYLx70s+u8CD+p3e/da8XPTY2S7JdunP/GaTe02ZK54lOuZ5Hc0yqlD",
-	"v9Lbiq8WDV7hpS2Y8UuRjuMoYhzfeLb5jedOj+6D3v5WL+gTdOXEQe9wm/V4ug3ql/v9bV72tLWEl7dY",
-	"YrXB8YMk4haHXe65f285mktOYyEWRWeM9HRqtN20Lb9BNGQwCMB3EZQlq2zUtV5pVuFIHYlOAJBS45VB",
-	"mWhjZ0GxBDfFADgZOQjokRFTJOZYP9+oIh788zEIO0iB0+KOSjIy3/BJhySW6tSsAHJlEDEqG2EbxSPG",
-	"xfb3DGsZbHy8DB/e+jXEDmz9+Kt4Hqutn34OO2Me/7AjUfLGQGy24Krw6PYs1SmF6GGlP1giEhNLa186",
-	"H/09MBl9XPY8tuYxWuZXWcweOjyblXjsEtWkxGt93VXi0YAzvinMzC305ylTEjmNVxtG3gLorBmzDlzN",
-	"c1DdNjX497skoiuvlR857bc+hVb6EM3T1y/tE2qep+vbdlU4hn369p7L2UIPiyWZCs6+eB3sYPMbr4V6",
-	"KTJ0Nj/qYF8ke0Ty3IkOtvcR/+N2r1zQaY1eVinTWavchp5wzpZMKizbMwBlzcaE3QpQrSGHVPWc2wIK",
-	"3wS9G5WvYqZ31b+sCgF1s3atrZXaQX0l2peZ8nb6l/vwnZhp0Rpskw6WH+1vjpX+fvQ293rmrKlU52hb",
-	"7c3DnPbAo9is0J2DJ54miYu9BPMxhaYhBoKZt1/FMKPNwtA/DQoUOl9B+pvW1EYtU3glr8RQQwKL1ACB",
-	"O+SFZmq2sKkkMTZIwFf5kOdAoZByoliSAE+EjBhAF3C2tMHNGgdMyxDWB7HADw9QIxHi3QTNtvjqAvts",
-	"8MZNcOGHaJ8NkPWtFND+/TgmDJOjf7dhm84bt/df2RpddGUhxo9a6KMW+hmYPdCm5at3YfVbK6J7H+Po",
-	"djuGX1IwNbvnK5Mfs5nhI0ABkJpDnvdZtZGuVElCJymTANgqMfUOgUocS4o9jFtkQaVk8hh7cuZJFEOu",
-	"nzCQWxZB+R6TU2HbHxtQ8AZ2v/rE+q4d5ix6uHjYFT9ffQ5uvrojL1/dnZMXJWwbHAmWeGP5yMMfefhn",
-	"5eFRwV52xsSv4vkeIk+bWfc75K6QVG1a+glCQfu1XWzQyWpCN3ImlpJQIqEwBj5jmppkPGLpkOvfEhYq",
-	"kToFkQYWaFEpcigSqEHSIT/wkFn8QNEwBxoUILBHXFt0o/OeBTBg12a6pCvyBJy3iHnvkHMtADDLG7NS",
-	"EF6IiF3E1JleFA68tML983ypX03PfxAjr6V7fRIujuiW07XpVjkLP3EfvmscyRYMa2DicFyx4FCLb8ym",
-	"GT+2zjCnmROdCz7FtkSPbP6RzX8ONg/3MGeqLp+/t7t4Tfz+rYGsqS379xlQFziWNeOVNAZsMVYxVRhU",
-	"K3ojd8gJWWQpFpgcQAhNXmGgzgB+GsCUp/yzeowf7p41AL9Tvhll9aZ49A5MrWip38TRnChmrXc8lhl9",
-	"9NN+fQEkfclswaHNrGCDb5bLvTlNr9boecxoeTimJh2tPxmJmDchh1SbaB5zJDfIZdHbC3a3SeLQ7GvI",
-	"xcTkTZk0pg4Z2ToXtdIMttjFiEgVh1cGK4tS+UZB7tPxkBdY2hmAhpzu+AiBFdDWBotx0/QKe5IhctU0",
-	"/JrFUol05eM9c+wC9KvpcFp9g9ZA1YY+9dY8tjaYWzjkISpgpQHSJwEFfDH6n5FtTpcEml496niPOt5n",
-	"4ulOg/nNXB1Y53q2Djxgje/1pNC7lqVkBUfRQ0+rwWLCzVjS1GYPxJz0Dglw+CH/WQDrRyUvL0+VZpxj",
-	"kiKAutEMd5IT8qQ3xiMWkYRJUDb5kPeJJHQqkGnDR40ammbceIPnkiX6S3N6xbB8AyQR2lJrPl5+bXOx",
-	"v0qLvJZJ/jtjyGhAPHLkR478GaDywMe4WO7C3i76EG+CZmGyNIusXmpTueuorOWaNtxDXu/D3YDHenFt",
-	"KvJ/QVisXxVVBWe1FaTqRf7k9oyvaFa9AUyFJPNooH+FrON7tCUdxlG09b6zgW5LUKz11WFAww+Bb4C/",
-	"V7xwQ76tG87iVr8iT9yXptHYVODHy/31Xe6/MHVX7Pb6C+62FNmQUFep7KnJqFzQEO44VgyuqwxF1t2Q",
-	"52l3x+inr/WzcbC8TYl5TvGYIfc1JmnQOM7tgh91DsugzPZvpXWcO89uz57crjYbNA9LkI/s6WsFcc+L",
-	"G2Y5lNsD6N4sCiB9BnnFfAVX37I5FLBwCgpOSvxJQRGpVgHai01csYB7G+henCRkSaGQ/kXu2kFABxdQ",
-	"qqle3kn/O5MsbU7AswXhPy3rMaNYJN5n13fmtkHadol25+XH75ppZ15fn2rn1LP/Teba/Y4y1+b5HdqS",
-	"uRjnSGsLGwY/1CLYdrDl10fOlDQl2WjKCKB7B1iXTiyYqRfgVhq00C+nA2GlV4Hp3TUTWdohJ/LKpPXq",
-	"P3O2HHLBmWxhuUXUuNY08R3yIS8aBNqWmlwoMmZmXYAwGuF/DwhU/Rwdo3FGl9iKMy7KoSRFlR6DWdY/",
-	"CkESgcVwQsh2wfo/UGZzZPopjhpsuN8HFxScOf0/1nLAH4pH76xSbTD5bCfoR4b3ddp6d+Z2d1Cl9hyO",
-	"tPcx5hG7ud0Kl2VugcViuEVUIxaKiEUAu0B1yamdCew0r4/ZGnJjPo6gluWoKNcKXMzX0RzyJSx2Yrwi",
-	"UkEGSSoHjjkIOMlkCR2SoD4e1HAVkyEfuZdWhIqptlQpo/MRYi3VasGKamuS8YilZEqvLcIXJmtWfwlN",
-	"8gBP4pSG/UaSkbOtG1ig0/38C2OGxczONF1s+9qrmF89gI+6R6J/KzhhXmV8HHOarjzFm73sz6HUsgju",
-	"BKXu6Ca81D6N5ULIGL/gX615y8bE3DdgEo9c9qvgskVxx6Jm9/sPmsTLxaXff7gtVX8sXdlPwJNNP/ON",
-	"PBiuSl5EOdc1JWqiSwbO9ZDF1+uY8ZAX3Jh8RmbcwmwGt7OFcegtEhoa3Xah9Za17PMtdPH+ovjmPRig",
-	"2c29dBI+xbh4Ucn+ZSrmA3LCORlm3e6+1uTd5u3wRzbkF2JA6o1ThvxdBrXqBwQ6GutzxNbGsKsPZq6W",
-	"DKD08+F+v//tI1d95Kr34qpvC3t5V2w1tU2ZFpkPVqwZ0mz7Bk3kIk//jSXWWwixViwd8uVMJGxAKJnE",
-	"LIly9FneM1EbyQmjKYtaZFTulTMi7CZkC8XQch85bXxGOBIuuqjOLyIm868YnLJ9S80Yv4QyttB8udpp",
-	"aYS9nuyf8W+4NJg5Frsw5eL1QODhANgTi4Ycq5EtDKqDC0WgYDo5ydu04tKXIksi0x4gjxsB3s7EZ/Ji",
-	"6+QPdjLtRIjFyJQtpnxlyr+7dbJnFHyvKUvoasjzN2M+hU7YoeCTeJqlLBp9iyLL+FhqO44fLVov2ZCS",
-	"7XVZa6ZKTobc9omCbXGKfNgvTbU0pkXfJm0Z2Z4SAA404pAmUH/YpCPK2uzyqTs9uZzcc5f4IFMcI18j",
-	"pujUVNyPTWKgNs3AJ+MTogvT/PcTy8+zCazggdVCSr3GgjqxB76mYv5OYh78Y71Tl6ddbqm9VnNPra29",
-	"N9Xmy58ESgkkE20JPHjrPvxpgAe5OxVyGgEIUlYYXlxgB7t1GgI885vTCXpbACLfOE39X2Jnz0cA55eb",
-	"NpnZllVGm8EeS/dDcMK7e8q07/ID6t8IqTCOYTLGR7ZUVEe/OLKYTivJyl0glzOqwBzT91NzWmOjWVT+",
-	"sujoSsOrCgLfKY3/S8YyFuUqglMxn62pVKJsw72vEhhf62P4Sbi5PU092hZh1Rflx2/vs5p1IVWIiC+p",
-	"JHMasWMy0sqobdxT72qoNMXF6jcXh9imMv1rYc/ikV9/sfxaU73LHnfEuP8lOLtTrjuF4LKtO6hfJxOt",
-	"4YOTpdfdP9QGB9SJOPy2BfjZlWbsYzbkC6pvOom5YfTwcgkB0yEX7EZh4FouklgRqkj/8NB4Exu8bf/U",
-	"a/iiELeK3ShbRaBwlrmqfofsH3W75Ow1Of+J9LpkfuM2+O8Muf/hi58uyLCS2DoMKu6yrZxjlS53RULb",
-	"XJ9S2oZDhZN+jM1+hexC3wk8vrtkwa9xkX3QP6XX9nb5inxNaJYoksRSsdzj0il1oxvs7fX6TzrdTrfT",
-	"G+x3u124TGZ69eJ3LmJfmgQeKC6v2YsS2PEzFtBwutR4UsKdbiZ602jPW64jrwaB1TpWsqgGUYziHeEf",
-	"RYaSxGpPee3oUlfH4juGc/sna3LukdEa/li8anIm/K/6kdCer+QezIbVFKWwXRy0KReVrkB5VkXXb7s9",
-	"RYGt+nffYONKPaHlTIBKn2ZGyBhXGrj8VlAWgXABpbKKj5tWZrcfbv9fAAAA//8=",
+	"7H2NdttGluar1GDmnHR6SIqkfmxRp8+0YtmJ0pbjtpVOJqFXLAJFEiFYxaAKohiv5uzT7IPtk+ype6uA",
+	"wh8JSbRjJ5qzZzsWAdTfrft/v/ve88ViKTjjSnqD9x67oYtlxOC/T30VXrMzsaAh1/+WyWJB47U38E5J",
+	"AH8lakYVCSWJwmvmtbxrGiVMPxpw6Q1+1p9bMl+x4Mr84i1uOmaIji8WXsubCam8gfd3r+WFgTfo9fdb",
+	"HqcL/ayfSCUWLDZPirFk8bX9lv7+u5YnrlkchwHzBhMaSdbylnEo4lCtvUGv2/KWSbwUEgf2Wl7MfBEH",
+	"V2q91H+6+BH+9GsSxizwBipOWMuTiqpEegPvmsXhJGSB1/KUirzB/lG32/JWNOYhn8Lot62KBV7/TS4n",
+	"PbK4If9Do6hqgQcPXGC6JLmclNZ0+ePlB1nU2cXpm2e9E7L8GxecnWTrugoWNPbTxR2mi8MfOg9co/36",
+	"R1rlP84veidk/rdYUr3Wi/Pzr85/OX311XT+62wefn286n51+s/nL05Pv3t2+s+np9k2BIugR/vjff+g",
+	"c4V3Y87W6a4cpbtS+dyDN2keLj7AHr1reUF6+f2YUb1ZVK+23+0ftbu9drd/2d0fdA8G3cOfvJYXsGlM",
+	"Az2YmaJ9vUjpIR+LhAdXMaPB2k4tolJd+TPmz6uH6XXNMJzdmAfLjx1nj4l4Snn4G1Wh4Ff6HPRfrg4O",
+	"j7yWJxkPQj7NTyDdGwqMz2t5CQ99EVRc1WQZbN2NRLIYx4X/6vX3NYc0275hgbctzawG7y1plVimy+Ju",
+	"W14sEoVMt2a3maJTb+ANvd7Q81reRMQrGgdXC1yZVCLWa51RebVi45kQ8yvJ/Jip9Bi3r/b29rblnTEt",
+	"BuKQyTdMxZq2ckLjcsWia0bEhKgZW7jSQsztEcT2xV7f+eL6NZ2yogQyc0URxNk1i4nS/w5VThClcwJ5",
+	"tIGKU7oJBGeFB45zD8CZdnvffv3i229/6hb+76zntbw5Y8urhKswSr/Sb3ef5r4C5E6VYoul0jOlXK5Y",
+	"7A28c65YzGlE3momEJPncSxir+VtmlKQxEjnC6n3rtvyGLw18NSMEcaDpQi5IjgGC8hht6svkjfoPcno",
+	"/rCryWnBpKRTdrVxlfC6ISBzEJrZ+Et1pYQ3gAt+8/cCHepxgF0xCmwHT6X35Pade9aVtHOWMMLFyj3Z",
+	"Jke5/aQesFpgQ7nRe13NgLrdQbf7U/Pt+DVhCXM2pAu7AXf5Ga6xSPqcrYwCliP1lFf/AbSvJTLoP5Ty",
+	"dd81fVa6170X+edRvbZv0UfTvMzTu9eozIcr1rxrnerzVJdSyaOFG9rS5py9jP2fsYhVsP+C7T0VnBVU",
+	"HnyrxOKMmpUN8PwmlGj3O2rajBFJF8wOQ6ePcuZRzjzKmUc58yhn/hByhkawd4Qh88+kQdnK1rJA8GhN",
+	"lvqnkgzYalM/eoZ26xkCQ/m5seYvmSwrBzwz9kE/qHCJVPkcwKDd6BRxHQxPD7Mt6YPTwFUtnl8zripo",
+	"aSUIu4Y4gzMZ8xdNR9RX4LHQWsXmyUxiscjddb2XB/2UPaYqBhjfrqcT+SY+1kl/0KLCjj5n68FGP8Cm",
+	"g4V59My4DvvFYZHmO6me984SbBJLGPvV2XO4jt8wGqnZunC0UaS1vRUDhSPdwJQ0xRzevcDrXqM6GmbQ",
+	"QHfcuAfucZsB78A8zCTMqSdqBiNrAQd/iMIpz6RZyigssxXxFISeTCJ9EksqJWwlahEuv82/sRRR6K/h",
+	"9H9hvip/owW6Vv0HCo/ftrzxWjG4AgdPWzvyNKYPHD3E09hr5mm8+63n3qBXvPv3daFdqRnjV1bONfYd",
+	"wi67/rKePv0ZowGLrwxnOOWcDJNud9+nnP/dOUb4I4hVFumxFjSMOvljbrAMGkZ2pML3ty8kZj4Lr7cQ",
+	"RswWQrGrcOkNvN5xv9Pt9Dv6tOWM9g+PvIF3PHl6FHSf9p4+PfCfBEeHx7Q/YZR2/cNDGnR7h3R/PDmY",
+	"9Mb9cXf8tN/3g95hcOT3DsfdSbdLu0/1t5Ix3IOB9w2LIqH3M9J85PLlW9Lr7Bth8x1nF1aBqGYlq1DN",
+	"COWEKkX92YLxorAxf8VrYa5Mr6stJF9wxbhCyvGyfxt+SZfLKPSBAPeWgTaDJmHEjJYd8msR+qyDP4Q8",
+	"YDfeoLvbLUpifatmSi3lYG+PLkNX49u77u8ZNWjPPeM9y9726oloz9mWve5/KTFn/G+n+v++jn58efM9",
+	"/CdwtT8Me/R9tHECvMdlwu+invjIRH8/JjqJ6BS8QTRR4kom40WolKO0a9Xcz6zTKJTWGLm1Spmm0CCI",
+	"mZSVzNFc3lPOvftxbf28po2fvRcxrGnbS+9aP3uXwlgWhR3Rv701bLBl2OC7d5uEw0wtIr1BhrS7Kc9C",
+	"BqbihPs027LbJuIkCvlcXrGbZRhXEPIhxJOAkDbLHWEPS9+yJY1lxiRiunImjfcRx5PugCWa/zx4aUxX",
+	"tRx0V+J4wmLGfeunqRPPMVtGaxgMnpr4V7lr3Suc2AeW5uxGOad+5JIqPPNv1QSb1wLQlsnd6op9RF3h",
+	"NRo8Z7zgUX4D5pZEo4PGjHChyDIZR6GcsYCsmfqDpY49OpUfncqPTuVHp3IDp7Lmm29EoliwMc8WjSyS",
+	"JZ88Zto+Zto+Zto+Zto+xlM+yUzbJ1UhvUqT3T6jxBXTBl6doVIVB8TNbLJD9s28FeZaYCBXQBy9ZSpZ",
+	"vgz5vCiLtKFKJiImahYzRgK6zodyyhZlr909zJ9Ubvycga0nIfXQey+i/s1///b1r+fHSXe8/+3iUD75",
+	"wf8X772Z/5NdBqdPxevZy5ufDsKvji683ITlG3Yt5sWox3ec4dRXVBKpwigi1zQKg7oMZPOJHmxG6nF4",
+	"7z1D8+kslEshQ03rGDGRfhwu8Z/eabSia0lGmX9v1LLCexJGjGjmRP7y5sUzctQ/Ovqyo2+IP2ML6hTf",
+	"6HuRvn9CrNPzb/U2cIctoizOJFWstRWIxV1qgizO8nLGCNDyF5KMNM2OWnCuo/NJ+4Iqfzaqm5el7PJI",
+	"b5iK16cTxeLyeG+ZL3ggCbjYCCU+jSKyoGsiE99nLMAco5ox97stbxHycJEswG9mhg65YlMWI8kuaUwX",
+	"TJmDOk0375wH7OY1NS7U0h5ku6w3AnzIeidisSBdPZt0Dl3NSMG1qWaZFwudzhWcP13Egt7gvPu9gycH",
+	"T/ePDp44i+lWLKblPYNo4D8TFq/Lsx45AcORSaWH+BoZs4mI2Ym2rWchn5p7ysgkjKWCRzqeWcWv8G1H",
+	"N4LwY2HeLxmf6n077PVhyvbfvarDt7nb50H9Zhun4xq2Ohjl9neze7Zq64ON+/4fMZt4A+/f97Litj38",
+	"Ve59r6++O+m3iipWs9/f8WhNMqc0gbS7ULMRqlh+CSarvWqH0e/adIK5eeXSM+q2dkE5nbLAGAstMl7D",
+	"0UMWX5xETBIKU6cmxzA/8ZLGUNrtNNd8A6VvoZDzCTCW8vzfsGVEfQYTBp6EMePVTHNLvdctImIiOBSO",
+	"UBKFUrVIKEmoLO/Kr8ZyKFgGcu9sIZa/1RF7r/9UMxOlWKxf/19/GQ7/+r//8sPel/819H7+t39v/8+7",
+	"vw69v/xMhkP17q8t87/F37/865f/UckiX4aLUNUQ2jdipY9xTRgHjzyheK01l5zR6/yRHXar6SzSA+TW",
+	"FrAJhaiMfiXlRr3uNp6qJ8vn30sWnwc1M9aEp9Utk2cySxNGxywSfCqJEifEEkwaJTx9fU60Hp47M0dr",
+	"q1qWVe8a33CYtpsNsYkvGRftndgS+O0/EFv6zlGmazcf+RJ6zFEMhJK4anh+HZk6XrW/RfW96ZTzM0VV",
+	"DBT7JpPewElTo6COlyayOTOF4XBaMMOH0vQ9KfeeRGEp+Rbiq0vBJZZmf0WDN+zXhElw8aeO/ff5mHks",
+	"xhFb/OcvElXVdNr6jcAE0bUm3E71JzAtFZohoCXiIGRGkSOZx9L8IS4UKtOwLXEsYhO4xe+LRLXFpB1T",
+	"DhlA6adPCU8WYxajrtUjSpBeF1QuSF2DuOoe7OUe8jRtIYdcKgrxRy+J+SBJwmDQ7R0f057fbz8J9ln7",
+	"yeSo235KD8btnt8P9tnB5JAejb3M3jzQjE+FCs7uHBdP3MUbRrgXCF/a/ZN75W26bXqCr/EbeIRlYhO+",
+	"YkqmQRGkOD/RKikLiJzRJRuQb99+96qV234RE0pQuHX0XJ4JPolC/2HE4NuPFGgALoQmALivYMCYFNIW",
+	"KBU8x3iyq2NYPQkEQ0KJGfVnqIXu4CSPs5N8ls28+gDTpe3q3DbtiUiU1cznTKu7Zt14TvpsLoV4SeMp",
+	"e+hx6RfbSoh2BF/LXbCxCNap9kCoIgshFTk6PNw/MlS3q5Po7edOQk+KKCGInVTtkRSmv6uzgZWHEscH",
+	"VsXJ0QH5R/gVnMELEY/DIGD8gZxTJpNJ6Id6DdIXS5a/NqFEK5czFmjWqS+CmBB4ktBggebuTi7CvsvS",
+	"slkRO6s6nlZawK4OQK9VU56+84GAKwI7/w36UnZC/cYvU039ehL4AJmELApk+SL0jvafHuz4Iuz3spMw",
+	"a21wEcor2dU5mC+DdHEvQ+8ovQy21hxrzB92IfBLxXOQLL4OfUYmNIxY0CHnCvxwkZhOWbCjnT/Mi3VT",
+	"Ps9M3Xwd/Zv57mK3TwmYWZbtmzWfwD8iMQVJsRAxIwkPGPplRnbdIziIV8Km9X8QGY6WtZ4GF8RxBmvN",
+	"S/OpP4ZUrlql2V31QiQ8eNDecqHaE/hKfnNjhpowkYk/g90El4X9g+uOCyVoDjvb7YNst18JRezsqrc7",
+	"m/+O9ju/cOt8wthYK80PFnHq+ivuwm3Lex2Dbxjc6S+ARTzojJbO59rIcuqvgj/TdklAZMj1ZdXqGwlV",
+	"5ozeiXLUz47IXStJJ1d9WFUL2cWxZS5+0FoloVyoGYvJNYulnpdhYbBLcEKXQlxQvjbmpnzQ8cRUsTZY",
+	"dPlz+YGGKvVYq3BhClQgptCGoAKZhtdsZ5K677CpSyHQ8xbbFdadSW72O7lDxaE7Xi7i5Ky/bhTz9J4T",
+	"foGBvuc0UTMRh7898EZZ25cuwzYG2tNTe8t4AJ5ZtKOtvQeeHUZu7CvWULWifxFKGfIpMMkQvAgJn3Ox",
+	"At4BwTf9C0YTa/wK5hNVk+LCTEePDBE/rEhwHAs4n710grvzLjgK4AVOERbJcxu01c2QTmt3+jhsNlwu",
+	"MWfcutL5HFzp6YFsPAckqmsaRnQcPUx5T5zv1KiLPuWO+UB+SaQiXKw65DJe75RDH7r20/e5iVWfkjv5",
+	"XZ3QtlXvkC0sY+FryTyO2LPs/O59lECx8HDb6tu58wRjXF/DmE0SyYITVMslkXQtyQqUCMoDspqtq686",
+	"5An7bTBWb0o2dghuSXiE4CMtMDtpDiTDp5yM0zBZwc1oglu74gF9R+D/K92cLcZIaRd3RVjfvv3ula0a",
+	"1QJ2wYIW7DclCwYeWHAlQh6Efs6ckrntMlkuRaxYcMGCkF7C1B907dMPthf6i23YjaJEcT+qP4YJFCLR",
+	"p2rGJr4IQj7dmZJ26LKAdJIEJknMJOu4QeWadu3LAq7A/IjGLCBUwrl2IJ5hPpTPe9D/WsZiyWIVYsDA",
+	"VAFUBTxk+Btr6a+LwMhbe3JYpbcpXyFfw+dmipQjoMX6vlLuDAZ1JQMbOV1tqE4IF7ARM3AcaMlUCBiV",
+	"CgVLQ2eVg5uH1c/gmGyxVGuH9PQv+WHzJYilIU1N4vtcGsnmzbQVIaXIGSrl5ozsLQD3+4zd0ID54YJG",
+	"+dntoKiktCRI3ypNbsm4dDZKK16Y6TMqlDYVoqu/W2ElZN0tIE8ticN2Wt5TGbXPInc/pxk/KTUVaDp3",
+	"HWwBZHqsuH/v0kEEluzctvTNtXWFxZApIyoG0Zi/z7b8sOpCY8qPCS0Zew6fb5FlHHKlhX/+KOowJ0sU",
+	"QNU2jnYZLoD/5coei9O8CKMolJgWlmc5/a5zOiFXRwfetlvDrPMyP8YPs7W2L9B4PiERmyiIzUxA5EHq",
+	"mcwPvhEss7QVFel/LzCcqe9CyIGtWNdHfpG9zekXmWiq5Nfwmz7Yby4vX2sB/vbi8rWzwNWMgQkWM9C8",
+	"uDBLKeSQuBkhx8fH7pS61alp7lWgqlDaWkXXiF+JMXgnXk0DdGzQ6LVD1GlZgUvnDthYaSP0DQQe+D0m",
+	"D6OtRU7bER2zSJro5Jr4VG5OeSodbSmh+W6JEE5GcuNMFXdv03wr+5nte4u11+9rd297jsQZKGFQ6L3I",
+	"Kv6LV4oqMqPLJeNakdQ3acnEsshNCoB227iqHS7NYq9fbprqez9qUiq6mokklrncqCf9VkU2ViT4FB34",
+	"IZ9rHQyUdJS5+hO5JetPpJfpSb+77X4/jD42kQUCv3zYK/eg/MKyUvHh70p+U2ruSoaYs/2yvKIo5MQ8",
+	"p+Bhbo8ZfixExCgvzRjqt+xo9bM1qWsPnC6mlX24iYJwq9ZbYuaHyxCTqxc0jIhAkbiiFfqMW/TSUL+w",
+	"uA/vPRpF303AabD9xXetEk9jel7E19SsBEyRcTSBZyIKahWLUJIZi4IBGSENXpmtGrXIyCoRV1PBmf4D",
+	"F1f2b/qfkRDLUWvIRwn4aRlXIZRh69+gEOtqJZIouBrHjM71H02ZSMinV2IygVcVjadMXTkW6Kgz5Lmr",
+	"l5tGpY3SmIBcjIwd7Tj4Gxbi2qaH6p03sgB2vwi5sWkoq0EXoDSarQ3rczY/+wIP4EI/euuAf+9uLwD2",
+	"3Po2XeSCKkbM+DWLxJJBepG5Z0XrtKKKqEQABhLkThnpKWhIbRIzpjCLCVrW/owFScQgDwG9S3W68Ha1",
+	"E+wq54SzbTLH2Eqz7XGSLZe1bGJiL0NZzWZTQJr3XqgYWjNNdgsoi96c4zuuTk3jmK5TKrLwb8XdfB0z",
+	"ybhKU+FNvHUhYhCwm3UqZ96bFv3WHn8hSoiY9COyovoEJxCpkURPV5ujmklZCJkR2BiKzhm3ekFqQYl4",
+	"yPUf4L2ZWLbICMreghGZ0QAT/ZUgY0bmbKlaZKT5qTvoWiTgrRxpRjwacuM0xgnQYIQ/ooU3ItpaM7eo",
+	"HEvU/9IEMuTLWCxCybCwwDg84YWpEIHhoFxT488ZNL+LmINLQAwx/A0KP0yQ9l3FJTvj0mrXZQLjNWZe",
+	"7KJmOKnIi0Sm6BngAG1Ek1wiCgfc3gIV3sVKqNe/9EIqSS0duk5LEHGwcZUtEyHAlGMIUSFvqVAjDCev",
+	"MFtCSVax4FNjtsRiGtNFwf6Xy0nbRMOqmKX1Uzf5fmoWlb5SrIau/JoS7hlnM6yqDy+NMDNpRNXfxbQH",
+	"Yvb77NVbvRnXYYAOgvLHhFTVFCpWnOkbFFEVXoPulB3gCRn9fQRSLTvTUEkWTfLrSYvaa1ST/KivIGVB",
+	"pbcj52lBdM28M2m/ypmUOj263Se94+P+4cGTg+7x8VanTKlsupmiWu12TmHWcRchv36SRFGFn7m6vr/s",
+	"tMjVsm90DU7IqFD5Pups/6SsoyltJFOpCOwNZiG1IDGAcRWvCTWnleNWpbGKXCmrwi+XkyotamaUBydA",
+	"v2mGuSFt5AxF68Yt567am4sfyTJ1BRfiIA7VHB0e7h9uc0mmiAHvU1kCsBgIJGFpHtAEqgRGDl8g+wTA",
+	"aFz+eFnzjmXK5UNikOLjXEVMSw4Vil9fLBjBqpvqjcvckZsIHtm8rbVpeTKZTgGjeBNFvn39IicDpKI8",
+	"kKZoWiSxNgniKQsI3u0y2aiotuA4d4gIu7D5hucwA5rd7gzHoVzZuKDx3AjwQLgEqlI3bmMJ/gOOU74p",
+	"VQqySz8ZMRpebjhSSRDhXjpfa2XFVullLPMEZwsqxX+NN0nL/kSy+AtJ/IiGCyI4sAzL/h7sHkgRMkoB",
+	"P2KPOZUiVCIDk0xrsTSovgV30ZOsg0jriFfj9RUk2dX71LSk1FKYcaL1/BYZJypNzcP90SqwrGVtBZyP",
+	"UrzlR9Chzv5xfoE3rEWkQK+MTzkBBpC7YM6n7yv28tghzV56sOO9ADdSYgyvX2zciKkgIlEPYYL5gkMH",
+	"2KRWAcDz5+T7NG5R51ff6kl1kECa7fcdfa/34JB15kLKWrIaSbtVRWounqpzuXPWfW4D6nmRY4oVGUMO",
+	"bSuKkHVntZ+VJsdnZ8BZ0JtNz17QMHp+g9LKc5FvNsp/eGijgWi/BHOoP6IaX4xtOtHUEZMt+Hdzw5gp",
+	"1y/1VXVSSqqoGeYQiRWL2z6VzIlvZjkXk5DTiARCbWQYDtJB/3A/B+txUOW2cFlZ2UeECuMIw80M8vvT",
+	"cn8jWEOZyVoRkyCEvMMAWLCasSHHVX4htRWETDlL22VcL/zs1duW4+LRY9HiOEOOv7cIiyQjI4PXN8o7",
+	"czIUv7TAfIPPBrpYVOnSIq0bWM2oMnAx+J9KmP9AfwXjFXkb2GaitJlzth4gjHEYIHIxhAlCDt7/gMuR",
+	"3sCRXEvFFoU8GrxYD0nVSP0a5bwpgBt2E7tKbS2KJnv66EF/UypHpQLuNPCoZ6nGX07HRlRvs/c3jogO",
+	"dsfBUuoWUjRRy3eVi4RnPqoxg1BS6qHKvl3sO7I13Sh9pGUIB061ipkAuVazTdtipSHXRML/PZmmmXDV",
+	"Ml+ELArSYsU7+/5wJps8gMV0YwcM5mfa/q3bPm6/+8//uLdzMDeBCg2vJqn5hMRsGkoV01hzRtBMmCng",
+	"0erJKm8XZJNK85zLRAupweZ3g0h23O19OSAhN568sYBy9tgY4/pPPnjQRyVABM2kDGDD//s//xf+taRq",
+	"Bv8AxmWLLvQfilHKvVRF2EwXdjEtz6iJZssrCcUJ15W5LbjwR2TO2FJCKjTEk1pkZIoGR2QppNLWVvY3",
+	"B7Yv+3nI9bXH78DDFs4PsPxGkFUKfhbB88LIwv9liK4b0QERGrBKTmGvoPJtyKwVBwZmXkUjpvKrinJD",
+	"f0bGSRgFWI8QFi7Lda/T7XS3npuZStUxaT3z1CKLF5dAsx+cXN8S8H05Mc+oVNlLp3w7ddnR6qaZqsNV",
+	"/rWYORq+zXcIwWaYirIWYH3q2QxL0JPlq+w4L+/tmSys2fiD0k9Xrz2eg/Vxn1yizYK8CnNpxz77bU7x",
+	"1IENmAxE0pVROothlwLWsKtKQz+Fysj63X2mu0kMa6HqsOni1aX4ZY19KDAurN3BJgmZxREqabPQK3Rc",
+	"07Nmo4GJg5zqR7NWMXXlCWlVKl1lGSLO+eAR3DFtOB/aryALV5ErxTOylIs7JwUUNalcF5SqLYC0YhfQ",
+	"orpco0EDlXJ0D1qd1LolU9+FHwGmyJRes8o4XkWvlAckGzmdTrYkv2DZhq3WsGF/nkQRibVNKhnRikih",
+	"XmS7DLlz8s0JKklSD0ojjK6GMitDS2NvnLVQaxhlBDgyWEJsQWgUFfWjZpk8uU4mzew+p49J1TLxzL+Q",
+	"xIjG/Ca6jU/KzK+mkAUiPt+ctvuHRxV3+qPXs6RdUyrniT82uXhpz5WSxRjVcDWn3P7y5dtSdcIyggRq",
+	"wTnzy3B+TnOW7fajSxfuzXIzp2TaBMnlRRUFLMAuXMJpbcs0chl9NZt9+/pFC30/4Jm/OH3zjEi6zsBU",
+	"9A1v2bLyFfhUxYRoi+XpUbeHezfkevOw7MhIrV+SYAoyC9TYUBIpBCd0okwo1BKdZvJ45QruRmi5VhW3",
+	"smJAhlNOVYI2bSoGCsLQ9muri8qa5D/L5jOPWAlUTcKXcqRQncfreoSdZNAtHI9RU7lZ8ZPNQXYMZSrl",
+	"VgI0L7bSXaiikJI323aqq0tLb7wk29Pufc4HYyh956usWptpmffglex+bkUbDRMTsL0BnsCG2+xUjlc7",
+	"O6AYwGpqBGFWF2MLRqVmQho8X2P1fiHJkq4jgaHXwg1yW0huGDDUGpsMAzTFFLtprp05lbMVBOn7jZ1n",
+	"rj1bRdom2/JBKcN6N8+oYgXBhLX0YVrtHjOKSexpV78G+vgLeNbx++5i1Q50QREtPyrgtIWciBjYPaP+",
+	"zFTdmoJ1sOBy3O9uXQCrOv2ly6vPS8rcoAiEnv2juM7Suk2zwAb7fsluFIbxr7Imcu5l725TWEtdBB9I",
+	"Zd+DKLWlhFAEJYlYMp6v9AUKS1sPVuMr48VPu7/5iYIkh5OS+gcos1FkJP8if9bv7pI8Zvsflgo0aSSZ",
+	"0bHcBrYmiibiRQ4xAu9QA3lrOixutPTpyhrdt/mWgs45/1w46Dst2qWcXdzbYgPDyqQ5/L19fpa7yTlH",
+	"wTim/tzgLDr2wzaKtg0M73B9drX2ouMZqSnjZIY/woAgH5zNz52tWYXhBa2cLEOqsfw5u0Xlu7xBEjvJ",
+	"DM2ue0aDjZ6zkr7MIAodoHMeoWx+L6zwqRDb2RWEvH5TLiJWnMxDHlT6lXJdactZfxwSQ6mN7WBYY//p",
+	"/sGXOdozrsryNbYNbstOsZgtRaww5kgwLUubUi3ET9nsb6gdLgqrUqvBDKDw+ZBPoeMBLqR/3DtutJCi",
+	"Zzu/b+kyzQQ2UFd1QDHr39/0rmV873cLKqaT3rDcS8Nx7gSdAnosCi1tynHy/eWL9tPcMR01BFHJi/ys",
+	"SWuJM2ZdW9/flRjsUO5XrKFftTWFFLvSNvy3SGK4s6CpgWTNA4IPDL57/2kGPkH8GY2pr7ReYCTFkMsl",
+	"9ZnskGdUMuKLhCtZ9IRlfQyKTTvy/UecqO1w+LY6XmuRdyou+4SGURKbPk3HB4dPvuyQkS8CBhUNEpdA",
+	"DfgdmDETtjohI0SvGgE7G/I8uFWFg6E+L1DzP/1hM5F8wHpARgsaIZhT+xcpOFSDVoZki7hS+m8FlDnz",
+	"chEMWj+ZSBa3F6FcAF4kFLEaBFF4acHUTARt/UcaRWKF1asW1FX/ty1+rQCzhC+UMMBh1EpEJXi+BJWs",
+	"n3dRGXF9CGWC30qx2uADUolYayuTJIpKYegKKLOHR/8hoI/Yp7mzrIj9f4dIiglz8dKqK4gMSlpD9usk",
+	"TVRoeRmAVnWgDsJ+LVPhD8jFP7ZNMLB9Hoys2qfp3DwQiWmhS8YdgbmaovNsxkkBdJQsy95JS3LBGg5z",
+	"yCcH3Ur+bMDBml/VytSOrJ2Gc8DN84yy4qfCmCcOc9IaFKSyL2lcyD7ahjl3b1QkC5AGm+Rk9po74ZCY",
+	"ydyokjOvEwX5o/eLM+c7Ld6pkrvcgLHK5YsOeRMIcTMvg1AuI7quhAerCNukW4xjFXIyDx4Oj5Elktgu",
+	"kSU1OZxypCOfRlGKEGVeG5CnWlz3D48ccX369tn5uSO0O0P+0gYsQqjZWUsTLw7lCRlpfXhE/IjRGEoW",
+	"imJ8icfaNlMs7MJRTpw/bXn6cwg6iva3y5ZJ+3/e/bWSJed6XpaEPCcAP0a+f/PSNmg0KVczIZUBOuGC",
+	"+DELGFchjSTwOC7IJKZTbcK1hhyMgoODfW0GYC+bbv+guNzadpv5G9cgq6A23J+j/6rr5Xgf6hXch8XT",
+	"3f6fu3U+peFBCYXiOagrNAXQCSyWDKETsvDjnx0PL6arnaPgNYa1yyW3VBrVJgsIIBuIuGYxVOx3KrO2",
+	"nbTZDNndZJRXpsYB+O1ZGp68p2SpzEKAVmaQ5GXchZArwbTlQyKqWHwC8cn9/f3j/Bm7/Xm7A/h/P7kn",
+	"EWhtVu9B6RRa3k17KtrVCB6yYetKJrHwkGkuDRAKTnI9Ii0ABMNYvwrwWHknLIIduF5Je04PQ0jI3AKH",
+	"rpO9V1BXoUbo14SZn7U0gBIrVS22y2dku6RuOZz9XR3Oh8P5KhF3NUxUI9wnPSrgZmyAdHEoicaMBAmz",
+	"yNRO6t6dkg9BANqBty1xfb/b+yH3/1rMmdt6+oEHkHaurjkAjMAAxonTxDp/APfZfxy3colCc4qzebj4",
+	"5DY/bcRe2itTOogX3+aDWQAKCaABEatwLt+nuBfbvdfZaWj4l5pqVLXa3tpgu7VrC+euZko5cbCiH31d",
+	"ikuVnQFcJMtoKd+IuxezbpvOKcFfbFaj9cxAo7Yp4yzWA54QzrQiImdixbNWA9vMi/uo+01qB4vKfeXO",
+	"G1LcWgCba+1fqBLKae+NaofjqMYrrkfBluPkh5mA3Zyhdbigawwih+rEWI4cw/5cmLBKBVZtuqW5LFO9",
+	"rzDU3ouof/Pfv3396/lx0h3vf7s4lE9+8P/Fe2/m/2SXwelT8Xr28uang/Cro4u7HoJeZM60qdrWSyYf",
+	"4rz4cHzSmVi1dLo7uh7Ks3qAkTJ8srGu+zc3DULpVTLKTrJyhWFV+axV7zAc86xeBd8fdA8G3cOGWt5t",
+	"y4MM5RqWT92eVzSFfj5Bi4AIbnSnKZSsx3doNe06PLrtJ+9+7raPT9vffPuPi1ev25f/av/07n3/8LbS",
+	"C2KopkncBvA4GoZriInWDPmGcI3THfnh8Zp/afNvfe9KlA93ySwyS21BooMvzqTaii2WdxlDRyVp8QIY",
+	"OtnxM4Bntz3yua1YDlAz/CQO1fqt3gXDGZbhP9i6SojqGYGvy+CeYqslxGEYpY2GBHeqB2x/GyjsVjRW",
+	"LBhyTUkdcg4IkWLJbEcYqqygCMSAjGLA+dP/v2yR0SoOFRsRGklhRpStITeeAdlCDUu2YIf0P8G6gL+D",
+	"0QsmLsK06q9BzY/5GmD1dMjpkNv2pWNGUJVUAlYDPX/16vCfuW7rQPjQARzDIVkL8BunSZW1ZXFrM6jS",
+	"SzFnNYDLhX5NenCay5nCgGuWV2LznZ3UyiE3uZW27j5zqEElB3RGhfZcAlxXcGx6ifYx5A7ga3NWWuh1",
+	"DjMtL/IWQkwTYTvHUEy3Ny8ZCjI+pEzQT0M1S8Yg4s0j9n+9iuab+ruxiMgyopylSj9YALbdPGafkWUs",
+	"gsRXX0hiFV5JxvrWEBoJPu0M+ZAj0njaQqgFmqBNTTFS7uzV2xTfo9BhAQJhiqgk5nLIU5SE8drutuA+",
+	"OIvWIAzSiw1pshwy39OEGuxVqO/EkCPsurQQxa6dA9N+numy4wSvnVoJveIxk7YPMS92aRul9OlG8oac",
+	"Yvj3KgxGA3gQTtuUHGOeAyVfP780uZlnz18+v3zeSsuG4fcoQpVOy4XLNIdQpXA7MSTRpxSuZixEkRRy",
+	"qRgNOiSFwRCTIbdwSHAPQ5kpGOyG+irSFvLc4TspKBy7CaVytshG97HMGsNhadf17TF/G9ynqhiHw/BH",
+	"K58HUOhxRUYH3e6ILBjlGTLMkNvAoGn1Y0iq2Aq+RUYH/f7IEvOKRVEb8wDSDk76Uxg4hosahT7jiENn",
+	"btzpkvoz1u5D3W7+0q1Wqw6Fnzsinu6Zd+Xey/Nnz1+9fa7f6UAeWxYRdS5wWkbs9aEqWOuKS8bpMvQG",
+	"3n6nC/UqS6pmIF72tG70m/6vaaWpBmcrs1QfYvqWkTjhRs/QojZNS9GfeQmfhGT5pdAz19/td7sbmlYV",
+	"mlVhcS5UVK/rNAX76N435rnbxs2eTK12Ta8npGdNAmuGDbMP9nt1n0zXuFfsqu3Kc0yblcliQeO1N/D0",
+	"DnGGZQOQl/ezWa33Tr+2B/hK20+l3+06J2OFu6JzJtNWlgME5aSKjrWCiIuTKXtEQh9yOUsU6DKBWPGa",
+	"c32Ds/rTH2zLO+zub3/PbWK4iRj0toabqCGNO4FqWwkDi7ISTB9srpeD0CpKSozTpYLUBcIa8r9c/Ngy",
+	"tWAXp2+eYUnYl0gwMQNxagTPJIkiUFdCmWH9mBDb2au3gPB8zRCQATQeeLcsiUEmpDBsIFYgwgslB1O9",
+	"Cmg6S8bUn7tuxDJOJfBwbIdhloqwEGs5gGphFYMSL+mEpYPCMEbP1GqtQrwjp5cNldW9bCw4JmdDrmKT",
+	"JhoI9KiAsBKmTVwFalSHvBLYkhoh5xcLKyvy98532ssYUEgm1VcCUfWa3TrXr1rEoioh/TnJfamtllmQ",
+	"ja9iVcuh27xJZMJGD+QmuLDnWrmQW1nKmfvw7T0XAy6cGh5jrx2WEWuFIwJmfqLZLBz3Kut4DTyo3+3d",
+	"a8XPTFefZku2T3/gNRsUQGSueJSbmeRXNEipQ7/Sa8RXs5bK8FIDZvxCxOMwCBjHN463v/HM6Yp/0Ntv",
+	"9II+QVdOHPQOm6ynor+nfrnfb/JyRSNZeLnBEostxR8kERsctu1ul+ZA3k+OppLTWIgZbJGRng7a303b",
+	"8hvMp/UGHvguvLxklbW61kvNKhypI9EJAFJqvDb5SdrYWVIEc6eYOkFGTg79KHOwYycGo4pUZNCfgLCD",
+	"Ikot7qgkI/ONKukQhVKdmRVAtRXmHMvahJ/sEeNi+2eCaBhbH88noDd+DbNOGj/+MlyEqvHTz2BnzOPv",
+	"diRKXpvkrAZcFR5tzlIdUM0KVvqdJSIxsbT2qfPRPwOT0cdlz6Mxj9Eyv8hi9tDhWa/EY7+xOiVe6+uu",
+	"Eo8GnPFNYW13pj9PmZLIaSq1YeQtkNc3Y9aBq3kOqtumm8N+lwR0XWnlB04jtw+hlT5E86zqvPcBNc+z",
+	"zQ3gChzDPn17z+U00MNCSaaCs09eBzvY/sYroV6IBJ3NjzrYJ8kekTx3ooPtvcf/uN3LQ4Jt0MsKQK8l",
+	"7D/0hHO2YlIh8NMAlDUbE3YxxFpDDmAHKbeF+g0T9K5VvrKZ3lX/sioEIK/tWlvLNRb7TLQvM+Vm+pf7",
+	"8J2YadZkbpsOlh7tH46V/nn0Nvd6pqwph5TVVHurYE574FGsV+guwBNPo8jN2gXzMYb2MyZ5N23ki2FG",
+	"W7+jfxpk9Qt8DYWTWlMbtQx0T4rlUcohF7FJIe+Q55qpWWhcSUJstYGv8iFPE4V8yoliUQQ8EWqpILuA",
+	"s5UNbpY4YJxPfn4QC3z3ADUSiwPqkvptZn6WNW8y1esSzR+ifdYUOzRSQPv345gwTJo33oRtOm/c3n9l",
+	"G3TRtU1Of9RCH7XQj8DsgTYtX70Lq2+siO69D4PbZgw/p2Bqds/XprJqO8PHBAXI1BzytGOvjXTFShI6",
+	"iZmEhK0cU+8QwHJZUeyG3SJLKiWTJ9jdNS2/GXL9hMlkZgEAQJlqHNtI2+Rab2H36w+s79phzoOHi4dd",
+	"8fP1x+Dm6zvy8vXdOXkGglzjSLDEG8pHHv7Iwz8qDw8y9rIzJj4PF3uYeVrPut8id4VyfNMcUhAK2q/t",
+	"h4ROVhO6kTOxkoQSCZAq+Ixpi5PwgMVDrn+LmK9E7EBqDWyiRQEmU0SAYtMh33Gf2fyBrPUStLjAxB5x",
+	"bbMbnfdsAgP2/6YruiZPwHmLOe8dcqEFAOIDYLEPphdixi7m1JluJk56aYH7p2Vov5ue/yBGXqqi+yBc",
+	"HLNbzjZWsaUs/NR9+K5xJAs5V8PE4bhCwaHkZ8ymCT+xzjCnLRhdCD7FxlaPbP6RzX8MNg/3MGWqLp+/",
+	"t7t4Q/z+jUlZUw07QZqkLnAsa8YraQi5xYiDqzColnXZ7pBTskxihCgdQAhNzjFQZxJ+apIpz/hH9Rg/",
+	"3D1rEvzO+PYsq9fZo3dgalxu42hOFHNloEbmXKx4BlT76Kf9/AJI+pJZqKrtrGCLb5bLvQWN5xv0PGa0",
+	"PBxTk47Wn4xETNvZQ6lNsAg5khvUsujtBbvbFHFo9jXkYmLqpkwZU4eMLEJKCdTDwqSMiFShPze5siiV",
+	"bxTUPp0MeZZLO4OkoYx1mRRYAY2REM6dxnPsaoeZq6Zl3CyUSsTrKt6zwD5Sv5sOp9U3aC5VbAlVbu5k",
+	"UeVcyJmHqICFFlofJCngk9H/jGxz+mzQeP6o4z3qeB+Jp2s7NQ4D1oirA+vczNaBB2zwvZ5metcqV6zg",
+	"KHroaTW5mHAzVjS21QMhJ71DAhx+yH8RwPpRyUuBzeKEcyxShKRuNMOd4oS06I3xgAUkYhKUTT7kfSIJ",
+	"nQpk2vBRo4bGCTfe4IVkkf7Sgs4ZomJAEaEF6avi5de2FvuztMhLleR/MoaMBsQjR37kyB8hVR74GBer",
+	"XdjbWSfrbalZWCzNAquX2lLuclbWakND9yEvd3Svycd6fm16OnxCuVi/a1YVnFWjlKrn6ZPNGV/W7nxL",
+	"MhWSzKOB/hmyjm/QlnQYR9YY/s4GuoWg2Oirw4BGdQp8Tfp7wQs35E3dcDZv9TPyxH1qGo0tBX683J/f",
+	"5f6aqbvmbm++4G5Tmi0FdQVMWE1GeZxIuOOINV1WGbKquyFPy+5O0E9f6ojk5PLWFeY54DFDXtXapkbj",
+	"uLALftQ5LIMy299I67hwnm3Onty+SFs0D0uQj+zpc03iXmQ3zHIot4vUvVkUpPSZzCtWhWP7hi0AwMIB",
+	"FJzk+JMCEKlWlrQXmrhilu5tUvfCKCIrCi0YLlPXDiZ0cAFQTWV4J/3vRLK4vgDPthL4sKzHjGIz8T66",
+	"vrOwLfaaFdpd5B+/a6WdeX1zqZ3TCeEPWWv3J6pcW6R3qCFzMc6RVgMbBj/UIti4slWtj5wraSDZaMwI",
+	"ZPcOEJdOLJnBC3CRBm3ql9PDstDlwnR/m4kk7pBTOTdlvfrPnK2GXHAmWwi3iBrXhjbQQz7kWYtJ25SV",
+	"C0XGzKwLMoxG+N8DAqifoxM0zugKm7mGGRxKlKH0mJxl/aMQJBIIhuNDtQvi/wDM5sh05BzV2HB/Di4o",
+	"OHM6x2zkgN9lj95Zpdpi8tle4o8M7/O09e7M7e6gSu05HGnvfcgDdnPbKC/L3AKbi+GCqAbMFwELIO0C",
+	"1SUHOxPYaYqP2RpyYz6OAMtylMG1Aher6okP9RI2d2K8JlJBBUksB445CHmS0Qp6awE+HmC4ismQj9xL",
+	"K3zFVFuqmNHFCHMt1XrJMrQ1yXjAYjKl1zbDFyZrVn8F7RUhn8SBhv1CkpGzrVtYoNM//xNjhtnMzjVd",
+	"NH3tZcjnD+Cj7pHo3zJOmKKMj0NO43UFeHMl+3MoNS+CO16uv74JL7XPQrkUMsQvVK/WvGVjYu4bMIlH",
+	"LvtZcNkM3DHD7P75nSbxPLj0z+9uc+iPuSv7AXiy6Yi/lQfDVUlBlFNdU6ImCu1uYuaz8HoTMx7yjBuT",
+	"j8iMW1jN4DYMMQ69ZUR9o9tCI4yN7PMN9IH/pPjmPRig2c29eOI/xbh4hmT/IhaLATnlnAyTbndfa/Ju",
+	"+3/4IxvySzEg5X40Q/42Aaz6AYGe2PocsTk27OqDmaslA4B+Ptzv97985KqPXPVeXPVNZi/viq3GttfV",
+	"MqlKK9YMada87xW5TMt/Q4l4Cz5ixdIhX81ExAaEkknIoiDNPku7bWojOWI0ZkGLjPItiEaE3fhsqRha",
+	"7iOnO9IIR8JFZ+j8ImAy/YrJU7ZvqRnjVwBjC227iw2sRthCy/4Z/4ZLg5kj2IWBi9cDgYcD0p5YMOSI",
+	"RrY0WR1cKAKA6eQ0bfCLS1+JJApMe4A0bgT5diY+k4Ktk7/YybQjIZYjA1tM+drAv7s42TMKvteYRXQ9",
+	"5OmbIZ9CL3Vf8Ek4TWIWjL5EkWV8LKUdx49mHa1sSMl2SS214SWnQ27bb8G2OCAf9ktTLY1p1g5LW0a2",
+	"pwQkBxpxSCPAHzbliLI0u3TqTqszp/bcJT6oFMfI14gpOjWI+6EpDNSmGfhkqoTo0rSN/sDy83wCK3gg",
+	"WkiuhZtXJnavqldbdYO2ivzHcgO0ikbLua5l9a3KGntvim27P0gqJZBM0DDx4I378IdJPEjdqVDTCIkg",
+	"eYXh+SU2BtykIcAzfzidoNcgIfJ1DLXLoBW9wJ6wjwmcn27ZZGJbVhltBnss3S+DE97dU6Z9V3VC/Wsh",
+	"FcYxTMX4yEJFdfSLI5vTaSVZvrnmakYVmGP6fmpOa2w0m5W/ynoBU39eyMB3oPF/TVjCglRFcBDz2Qak",
+	"EmUb7n2WifGlPoYfhJvb09SjNQirPs8/fnuf1WwKqUJEfEUlWdCAnZCRVkZt455yV0OlKS5Uf7g4RBNk",
+	"+lfCnsUjv/5k+bWmepc97ohxQ6PVdmRax9YlrjyH+qYoylp9qVw/2Oo8lqxLLPafw7pYagrmh9yCVEGk",
+	"lsWm8TXZST5LXGjj/Xll5Eqn/XjaP3wjN31beuMuQHyVLc8r+OorkXYrzLsh4OjA3ITUxsdo7ucIl6Sp",
+	"wFzqyNyZxqU9rc2QpTmyqeMb2EF9ZXgGJuxLi1OPbiBMz8V6eS7InK0BIwO9FZCqawrbTVvqREJeCdN7",
+	"BQkzGQzHWiKMktEj4Rdla4bcBlPTmGH8wOku5ba/VqYFIgCeav6Wh412Cwxm9Bp8RgvrtErb+Aw5iyQ2",
+	"68zSYaYJk9IqqyUnjVl1qOAtplk0IPCHipi+1i29LPwL+GWAMWQ1T4U7jMw/OMlQBHhLv4rMm+rtUowT",
+	"KiHhB7oyyvoOU1lL8t9LY1YqupqJRA/6pL+L5lPpku6kRvfuy/ub8/w78Hr3nUq1GSJqjzWkjyrtR2u3",
+	"lEmcXdSS/iY4uxN4E4VsSQukrV8nkzAyUcNed/+QSOYD8Nnhly3g72stJ8ZsyJdUm64k5Eawwcs5kdYh",
+	"l+xGYSamXEah0rpx//DQhMdrwsc/6TV8UgqrYjfKwmJl0V/Xd90h+0fdLjl/RS5+JL0uWdx0HO9zZ8ir",
+	"H7788ZIMC0gtQ68Q/20U7S20bc4QGhb6lOI2HCqc9KN6+hkyi59Q5+DsTrBOG2K+7/RP8bW9XVWotROa",
+	"RIpEoQS9B0OInVx75cHeXq//pNPtdDu9wX6324XLZKZX1oXdElRpKtJBXdLsRQlUwULBO1n7dVs7p+90",
+	"PdGbztGV+HMpvJmr9yK8WTZK5Qg/ZCX3EuFLU60216Y8+45xRVRP1oBIIaM1/DF71RQBV79aXdpX8ZU0",
+	"JF+zmqy3i1vYZzTseA3eYNO2yt2eDDG2/N3X2IndtV3ixAgZExsG42UNOF/GbHE+bnrz3r67/f8BAAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

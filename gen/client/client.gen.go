@@ -286,6 +286,21 @@ type CreateDomainResult struct {
 	Message string `json:"message"`
 }
 
+// CreateSetupLinkRequest defines model for CreateSetupLinkRequest.
+type CreateSetupLinkRequest struct {
+	// TTLHours How long the link is valid, in hours.
+	//
+	// Example: 72
+	TTLHours *int `json:"ttl_hours,omitempty"`
+
+	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
+	// Case counts.
+	//
+	//
+	// Example: user_123
+	UserID UserID `json:"user_id"`
+}
+
 // DeleteDomainRequest defines model for DeleteDomainRequest.
 type DeleteDomainRequest struct {
 	// Domain The name, by the same rules as in a create.
@@ -591,7 +606,7 @@ type DomainStatus string
 
 // Event Who changed what, from what, to what, and when.
 type Event struct {
-	// Actor `key:<id>`, `dns` or `system`.
+	// Actor `key:<id>`, `link`, `dns` or `system`.
 	//
 	// Example: dns
 	Actor string `json:"actor"`
@@ -1030,7 +1045,7 @@ type Problem struct {
 	// Code The kind of failure, for programs: `malformed-json`,
 	// `invalid-parameter`, `validation-error`, `invalid-api-key`,
 	// `insufficient-scope`, `user-mismatch`, `not-found`,
-	// `method-not-allowed`, `conflict`, `precondition-failed`,
+	// `method-not-allowed`, `conflict`, `gone`, `precondition-failed`,
 	// `content-too-large`, `unsupported-media-type`,
 	// `headers-too-large`, `rate-limited`, `internal`, `unavailable`,
 	// `storage-full`.
@@ -1168,6 +1183,17 @@ type RetryDeliveryRequest struct {
 	UserID UserID `json:"user_id"`
 }
 
+// RevokeSetupLinksResult defines model for RevokeSetupLinksResult.
+type RevokeSetupLinksResult struct {
+	// Ok Example: true
+	Ok bool `json:"ok"`
+
+	// Revoked How many links were still valid.
+	//
+	// Example: 1
+	Revoked int `json:"revoked"`
+}
+
 // RotateDKIMRequest defines model for RotateDkimRequest.
 type RotateDKIMRequest struct {
 	// UserID Your own name for a user: 1 to 128 printable characters without spaces.
@@ -1210,6 +1236,19 @@ type Route struct {
 
 	// WebhookURL Example: https://example.com/hook
 	WebhookURL *string `json:"webhook_url,omitempty"`
+}
+
+// SetupLink defines model for SetupLink.
+type SetupLink struct {
+	// ExpiresAt RFC 3339 in UTC.
+	//
+	// Example: 2026-01-02T03:04:05Z
+	ExpiresAt Time `json:"expires_at"`
+
+	// URL The setup page. Whoever has it may open it; it stands in no other answer.
+	//
+	// Example: https://mail.example.com/setup/Fl2xYzGqI9u0b3Jm5s7WcVn1RkQeTdA8oPhLxZ4iB6M
+	URL string `json:"url"`
 }
 
 // TestRouteRequest defines model for TestRouteRequest.
@@ -1477,6 +1516,12 @@ type PutRouteParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// RevokeSetupLinksParams defines parameters for RevokeSetupLinks.
+type RevokeSetupLinksParams struct {
+	// UserID The user that the domain belongs to.
+	UserID UserIDQuery `form:"user_id" json:"user_id"`
+}
+
 // GetZoneParams defines parameters for GetZone.
 type GetZoneParams struct {
 	// UserID The user that the domain belongs to.
@@ -1509,6 +1554,9 @@ type PutRouteJSONRequestBody = PutRouteRequest
 
 // TestRouteJSONRequestBody defines body for TestRoute for application/json ContentType.
 type TestRouteJSONRequestBody = TestRouteRequest
+
+// CreateSetupLinkJSONRequestBody defines body for CreateSetupLink for application/json ContentType.
+type CreateSetupLinkJSONRequestBody = CreateSetupLinkRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1920,6 +1968,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
 	TestRoute(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeSetupLinks Revoke setup links
+	//
+	// Ends all links to the setup page of the domain at once. Whoever opens one reads that
+	// it is no longer valid. This call takes no body: the query names the user.
+	//
+	// Corresponds with DELETE /v2/domains/{domain}/setup-link (the `RevokeSetupLinks` operationId).
+	RevokeSetupLinks(ctx context.Context, domain DomainPath, params *RevokeSetupLinksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSetupLinkWithBody Create setup link
+	//
+	// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+	// needs no key: it shows each record as it must be entered, what DNS says of it, and
+	// what to change, and turns green by itself.
+	//
+	// Whoever has the link can read the domain's records and have them checked; nothing
+	// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+	// when it is revoked, and when the domain is deleted; until then, it opens as often as
+	// one likes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+	CreateSetupLinkWithBody(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSetupLink Create setup link
+	//
+	// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+	// needs no key: it shows each record as it must be entered, what DNS says of it, and
+	// what to change, and turns green by itself.
+	//
+	// Whoever has the link can read the domain's records and have them checked; nothing
+	// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+	// when it is revoked, and when the domain is deleted; until then, it opens as often as
+	// one likes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+	CreateSetupLink(ctx context.Context, domain DomainPath, body CreateSetupLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetZone Zone lines
 	//
@@ -2557,6 +2645,76 @@ func (c *Client) TestRouteWithBody(ctx context.Context, domain DomainPath, conte
 // Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
 func (c *Client) TestRoute(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewTestRouteRequest(c.Server, domain, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeSetupLinks Revoke setup links
+//
+// Ends all links to the setup page of the domain at once. Whoever opens one reads that
+// it is no longer valid. This call takes no body: the query names the user.
+//
+// Corresponds with DELETE /v2/domains/{domain}/setup-link (the `RevokeSetupLinks` operationId).
+func (c *Client) RevokeSetupLinks(ctx context.Context, domain DomainPath, params *RevokeSetupLinksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeSetupLinksRequest(c.Server, domain, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSetupLinkWithBody Create setup link
+//
+// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+// needs no key: it shows each record as it must be entered, what DNS says of it, and
+// what to change, and turns green by itself.
+//
+// Whoever has the link can read the domain's records and have them checked; nothing
+// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+// when it is revoked, and when the domain is deleted; until then, it opens as often as
+// one likes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+func (c *Client) CreateSetupLinkWithBody(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSetupLinkRequestWithBody(c.Server, domain, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSetupLink Create setup link
+//
+// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+// needs no key: it shows each record as it must be entered, what DNS says of it, and
+// what to change, and turns green by itself.
+//
+// Whoever has the link can read the domain's records and have them checked; nothing
+// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+// when it is revoked, and when the domain is deleted; until then, it opens as often as
+// one likes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+func (c *Client) CreateSetupLink(ctx context.Context, domain DomainPath, body CreateSetupLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSetupLinkRequest(c.Server, domain, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3808,6 +3966,110 @@ func NewTestRouteRequestWithBody(server string, domain DomainPath, contentType s
 	return req, nil
 }
 
+// NewRevokeSetupLinksRequest constructs an http.Request for the RevokeSetupLinks method
+func NewRevokeSetupLinksRequest(server string, domain DomainPath, params *RevokeSetupLinksParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/setup-link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSetupLinkRequest calls the generic CreateSetupLink builder with application/json body
+func NewCreateSetupLinkRequest(server string, domain DomainPath, body CreateSetupLinkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSetupLinkRequestWithBody(server, domain, "application/json", bodyReader)
+}
+
+// NewCreateSetupLinkRequestWithBody constructs an http.Request for the CreateSetupLink method, with any body, and a specified content type
+func NewCreateSetupLinkRequestWithBody(server string, domain DomainPath, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v2/domains/%s/setup-link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetZoneRequest constructs an http.Request for the GetZone method
 func NewGetZoneRequest(server string, domain DomainPath, params *GetZoneParams) (*http.Request, error) {
 	var err error
@@ -4269,6 +4531,48 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v2/domains/{domain}/route/test (the `TestRoute` operationId).
 	TestRouteWithResponse(ctx context.Context, domain DomainPath, body TestRouteJSONRequestBody, reqEditors ...RequestEditorFn) (*TestRouteResponse, error)
+
+	// RevokeSetupLinksWithResponse Revoke setup links
+	//
+	// Ends all links to the setup page of the domain at once. Whoever opens one reads that
+	// it is no longer valid. This call takes no body: the query names the user.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v2/domains/{domain}/setup-link (the `RevokeSetupLinks` operationId).
+	RevokeSetupLinksWithResponse(ctx context.Context, domain DomainPath, params *RevokeSetupLinksParams, reqEditors ...RequestEditorFn) (*RevokeSetupLinksResponse, error)
+
+	// CreateSetupLinkWithBodyWithResponse Create setup link
+	//
+	// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+	// needs no key: it shows each record as it must be entered, what DNS says of it, and
+	// what to change, and turns green by itself.
+	//
+	// Whoever has the link can read the domain's records and have them checked; nothing
+	// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+	// when it is revoked, and when the domain is deleted; until then, it opens as often as
+	// one likes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+	CreateSetupLinkWithBodyWithResponse(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSetupLinkResponse, error)
+
+	// CreateSetupLinkWithResponse Create setup link
+	//
+	// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+	// needs no key: it shows each record as it must be entered, what DNS says of it, and
+	// what to change, and turns green by itself.
+	//
+	// Whoever has the link can read the domain's records and have them checked; nothing
+	// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+	// when it is revoked, and when the domain is deleted; until then, it opens as often as
+	// one likes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+	CreateSetupLinkWithResponse(ctx context.Context, domain DomainPath, body CreateSetupLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSetupLinkResponse, error)
 
 	// GetZoneWithResponse Zone lines
 	//
@@ -6710,6 +7014,249 @@ func (r TestRouteResponse) ContentType() string {
 	return ""
 }
 
+// RevokeSetupLinksResponse429Headers the declared response headers of an HTTP 429 response for RevokeSetupLinks
+type RevokeSetupLinksResponse429Headers struct {
+	RetryAfter *int
+}
+
+// RevokeSetupLinksResponse503Headers the declared response headers of an HTTP 503 response for RevokeSetupLinks
+type RevokeSetupLinksResponse503Headers struct {
+	RetryAfter *int
+}
+
+type RevokeSetupLinksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RevokeSetupLinksResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RevokeSetupLinksResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RevokeSetupLinksResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeSetupLinksResponse) GetJSON200() *RevokeSetupLinksResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeSetupLinksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeSetupLinksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeSetupLinksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeSetupLinksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateSetupLinkResponse429Headers the declared response headers of an HTTP 429 response for CreateSetupLink
+type CreateSetupLinkResponse429Headers struct {
+	RetryAfter *int
+}
+
+// CreateSetupLinkResponse503Headers the declared response headers of an HTTP 503 response for CreateSetupLink
+type CreateSetupLinkResponse503Headers struct {
+	RetryAfter *int
+}
+
+type CreateSetupLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SetupLink
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *ContentTooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableContent
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON431 the response for an HTTP 431 `application/problem+json` response
+	ApplicationProblemJSON431 *HeadersTooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateSetupLinkResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateSetupLinkResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateSetupLinkResponse) GetJSON201() *SetupLink {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON413() *ContentTooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON422() *UnprocessableContent {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON431 returns the response for an HTTP 431 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON431() *HeadersTooLarge {
+	return r.ApplicationProblemJSON431
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSetupLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSetupLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSetupLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSetupLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetZoneResponse429Headers the declared response headers of an HTTP 429 response for GetZone
 type GetZoneResponse429Headers struct {
 	RetryAfter *int
@@ -7353,6 +7900,66 @@ func (c *ClientWithResponses) TestRouteWithResponse(ctx context.Context, domain 
 		return nil, err
 	}
 	return ParseTestRouteResponse(rsp)
+}
+
+// RevokeSetupLinksWithResponse Revoke setup links
+//
+// Ends all links to the setup page of the domain at once. Whoever opens one reads that
+// it is no longer valid. This call takes no body: the query names the user.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v2/domains/{domain}/setup-link (the `RevokeSetupLinks` operationId).
+func (c *ClientWithResponses) RevokeSetupLinksWithResponse(ctx context.Context, domain DomainPath, params *RevokeSetupLinksParams, reqEditors ...RequestEditorFn) (*RevokeSetupLinksResponse, error) {
+	rsp, err := c.RevokeSetupLinks(ctx, domain, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeSetupLinksResponse(rsp)
+}
+
+// CreateSetupLinkWithBodyWithResponse Create setup link
+//
+// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+// needs no key: it shows each record as it must be entered, what DNS says of it, and
+// what to change, and turns green by itself.
+//
+// Whoever has the link can read the domain's records and have them checked; nothing
+// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+// when it is revoked, and when the domain is deleted; until then, it opens as often as
+// one likes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+func (c *ClientWithResponses) CreateSetupLinkWithBodyWithResponse(ctx context.Context, domain DomainPath, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSetupLinkResponse, error) {
+	rsp, err := c.CreateSetupLinkWithBody(ctx, domain, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSetupLinkResponse(rsp)
+}
+
+// CreateSetupLinkWithResponse Create setup link
+//
+// Makes a link to the setup page of the domain, for whoever manages its DNS. The page
+// needs no key: it shows each record as it must be entered, what DNS says of it, and
+// what to change, and turns green by itself.
+//
+// Whoever has the link can read the domain's records and have them checked; nothing
+// else. It cannot be guessed, and this answer alone shows it. It ends when it expires,
+// when it is revoked, and when the domain is deleted; until then, it opens as often as
+// one likes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v2/domains/{domain}/setup-link (the `CreateSetupLink` operationId).
+func (c *ClientWithResponses) CreateSetupLinkWithResponse(ctx context.Context, domain DomainPath, body CreateSetupLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSetupLinkResponse, error) {
+	rsp, err := c.CreateSetupLink(ctx, domain, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSetupLinkResponse(rsp)
 }
 
 // GetZoneWithResponse Zone lines
@@ -9658,6 +10265,237 @@ func ParseTestRouteResponse(rsp *http.Response) (*TestRouteResponse, error) {
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers TestRouteResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeSetupLinksResponse parses an HTTP response from a RevokeSetupLinksWithResponse call
+func ParseRevokeSetupLinksResponse(rsp *http.Response) (*RevokeSetupLinksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeSetupLinksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RevokeSetupLinksResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers RevokeSetupLinksResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RevokeSetupLinksResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateSetupLinkResponse parses an HTTP response from a CreateSetupLinkWithResponse call
+func ParseCreateSetupLinkResponse(rsp *http.Response) (*CreateSetupLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSetupLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SetupLink
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest ContentTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 431:
+		var dest HeadersTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON431 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers CreateSetupLinkResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreateSetupLinkResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
