@@ -36,6 +36,7 @@ type app struct {
 	listener net.Listener
 	smtp     net.Listener // nil: no mail is taken
 	mail     *inbound.Server
+	notifier *inbound.Notifier // nil: nobody is told of events
 	dns      *dnsStack
 	pool     *dkim.Pool
 	store    *store.Store
@@ -73,7 +74,7 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	a.pool = dkim.NewPool(c.DKIMPool)
 	config := c.storeFlags.config()
 	config.Service, config.NewKey, config.Log = service, a.pool.Take, log
-	config.MessageRetention = c.MessageRetention
+	config.MessageRetention, config.SendEvents = c.MessageRetention, c.sendsEvents()
 	config.Schedule = store.Schedule{Unit: c.CheckMin, DemoteAfter: c.DemoteAfter, PendingFor: c.PendingFor}
 	if a.store, err = openStore(ctx, config); err != nil {
 		return nil, err
@@ -95,11 +96,13 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	if err := a.newNotifier(c, metrics); err != nil {
+		return nil, err
+	}
 	if a.server, err = server.New(server.Config{
 		Store: a.store, CheckNow: a.monitor.CheckNow, Wake: a.monitor.Wake, Service: service,
 		TestEndpoint: a.mail.TestRoute, WakeDelivery: a.mail.Wake, ForwardingOff: c.Relay == off, PublicURL: public,
-		NameServers: nameServers(a.dns.config.Shared),
-		Policy:      c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
+		Policy: c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
 		BootstrapKey: c.APIKey, RateLimit: c.RateLimit, Log: log, AccessLog: slog.New(c.handler(a.access)),
 		Registry: metrics.registry, Version: version(),
 	}); err != nil {
@@ -129,6 +132,9 @@ func (a *app) run(ctx context.Context) error {
 			a.log.Error("deliveries ended", "error", err)
 		}
 	})
+	if a.notifier != nil {
+		running.Go(func() { a.notifier.Run(delivering) })
+	}
 
 	httpServer := a.server.HTTPServer()
 	ended := a.serve(httpServer)
@@ -199,11 +205,24 @@ func (a *app) sweep(ctx context.Context) {
 		if _, err := a.store.Sweep(ctx); err != nil && ctx.Err() == nil {
 			a.log.Error("store not swept", "error", err)
 		}
+		if a.notifier == nil {
+			a.dropEvents(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// dropEvents removes what an earlier process with a webhook left unsent.
+func (a *app) dropEvents(ctx context.Context) {
+	switch n, err := a.store.DropEvents(ctx); {
+	case err != nil && ctx.Err() == nil:
+		a.log.Error("events not dropped", "error", err)
+	case n > 0:
+		a.log.Warn("events dropped: there is no webhook for them", "events", n)
 	}
 }
 

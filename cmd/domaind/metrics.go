@@ -24,6 +24,7 @@ type metrics struct {
 	accepted   prometheus.Counter
 	refused    *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
+	events     *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -51,8 +52,11 @@ func newMetrics() *metrics {
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "domaind_deliveries_total", Help: "Deliveries worked on, by the route's mode and what became of them.",
 		}, []string{"mode", "result"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "domaind_event_deliveries_total", Help: "Tries of the webhook for events, by what became of them.",
+		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker, m.accepted, m.refused, m.deliveries,
+	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker, m.accepted, m.refused, m.deliveries, m.events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -90,6 +94,9 @@ func (m *metrics) refuse(reason string) { m.refused.WithLabelValues(reason).Inc(
 func (m *metrics) delivery(mode store.ForwardMode, result string) {
 	m.deliveries.WithLabelValues(string(mode), result).Inc()
 }
+
+// event counts one try of the webhook for events.
+func (m *metrics) event(result string) { m.events.WithLabelValues(result).Inc() }
 
 // watch adds the numbers that are read when somebody asks for them.
 func (m *metrics) watch(pool *dkim.Pool, db *store.Store) error {

@@ -32,6 +32,7 @@ type serveCmd struct {
 	expectFlags
 	dnsFlags
 	mailFlags
+	eventFlags
 	storeFlags
 	logFlags
 }
@@ -58,7 +59,8 @@ func (c serveCmd) validate() error {
 	if err := listenAddr("DOMAIND_LISTEN (--listen)", c.Listen); err != nil {
 		return err
 	}
-	if err := errors.Join(c.logFlags.validate(), c.dnsFlags.validate(), c.mailFlags.validate()); err != nil {
+	if err := errors.Join(c.logFlags.validate(), c.dnsFlags.validate(), c.mailFlags.validate(),
+		c.eventFlags.validate(c.AllowPrivateWebhooks)); err != nil {
 		return err
 	}
 	if c.PublicURL != "" {
