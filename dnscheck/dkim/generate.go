@@ -37,6 +37,10 @@ func Generate() (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("generate DKIM key: %w", err)
 	}
+	return newKey(private)
+}
+
+func newKey(private *rsa.PrivateKey) (Key, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return Key{}, fmt.Errorf("encode DKIM key: %w", err)
