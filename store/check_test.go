@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/dnscheck/dkim"
 )
 
 const (
@@ -162,9 +163,12 @@ func TestRotation(t *testing.T) {
 	if err != nil || len(d.Records) != 5 || d.Records[4].Required || d.Domain.Status != DomainStatusActive {
 		t.Fatalf("rotate: %+v, %v", d, err)
 	}
+	spare := w.keys
+	w.c.NewKey = func(context.Context) (dkim.Key, error) { return dkim.Key{}, errors.New("a key was asked for") }
 	if again, err := w.RotateDKIM(ctx, tenant("u1"), "customer.com"); err != nil || len(again.Records) != 5 {
 		t.Errorf("rotate again: %v", err)
 	}
+	w.c.NewKey = spare
 	next := d.Records[4]
 	see := func(v dnscheck.Verdict) {
 		t.Helper()

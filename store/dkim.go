@@ -20,8 +20,19 @@ const retireAfter = 7 * 24 * time.Hour
 // later. While a rotation is under way a further call changes nothing.
 // ErrNotFound as for Domain.
 func (s *Store) RotateDKIM(ctx context.Context, t Tenant, name string) (Details, error) {
-	if _, err := s.DomainID(ctx, t, name); err != nil {
-		return Details{}, err // a key is dear: none for a domain that is not there
+	// A key is dear: none for a domain that is not there, or has one waiting.
+	id, err := s.DomainID(ctx, t, name)
+	if err != nil {
+		return Details{}, err
+	}
+	var waiting int
+	err = s.read.queryRow(ctx, `SELECT count(*) FROM record WHERE domain_id = ? AND user_id = ? AND key_state = ?`,
+		id, t.UserID, keyNext).Scan(&waiting)
+	if err != nil {
+		return Details{}, wrap("read rotation", err)
+	}
+	if waiting > 0 {
+		return s.Domain(ctx, t, name)
 	}
 	key, err := s.c.NewKey(ctx)
 	if err != nil {
