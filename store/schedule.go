@@ -59,9 +59,10 @@ func (s Schedule) spacing() time.Duration { return s.DemoteAfter / 144 }
 func (s Schedule) contest() time.Duration { return s.DemoteAfter / 24 }
 
 // negative is how long an unconfirmed look stays unconfirmed by another: for
-// as long as a cache may answer it, at most 3 h of 24 h (RFC 2308 section 5).
+// as long as a cache may answer it, 1 min to 3 h of 24 h (RFC 2308 section 5).
+// Asking twice in a row proves nothing, whatever the answer says.
 func (s Schedule) negative(ttl time.Duration) time.Duration {
-	return max(0, min(ttl, s.DemoteAfter/8))
+	return max(s.spacing()/10, min(ttl, s.DemoteAfter/8))
 }
 
 // span is how far apart the first and the last look against a record must be:

@@ -101,6 +101,8 @@ func TestSee(t *testing.T) {
 			"verified", false, nil},
 		{"a second after the TTL confirms it", verified, []step{unconfirmed(h, h), unconfirmed(h, h)}, "verified", true,
 			[]string{EventRecordDegraded}},
+		{"no TTL makes two at once one", verified, []step{unconfirmed(h, 0), unconfirmed(time.Second, 0)},
+			"verified", false, nil},
 		{"a negative TTL is capped at 3 h", verified, []step{unconfirmed(h, 24*h), unconfirmed(3*h, h)}, "verified", true,
 			[]string{EventRecordDegraded}},
 		{"four unconfirmed looks make three", verified, []step{unconfirmed(h, h), unconfirmed(12*h, h),
