@@ -73,7 +73,7 @@ func TestRouteTest(t *testing.T) {
 	if err != nil || a.Status != 204 || a.Error != "" || a.Took <= 0 {
 		t.Errorf("%+v %v", a, err)
 	}
-	if c := h.calls()[0]; !verified(t, c, route.NewSecret) || !strings.Contains(string(c.body), `"type":"endpoint.test"`) {
+	if c := h.calls()[0]; !verified(t, c, route.NewSecret.Reveal()) || !strings.Contains(string(c.body), `"type":"endpoint.test"`) {
 		t.Errorf("%s", c.body)
 	}
 	if _, err := w.TestRoute(ctx, tenant("u2"), "customer.example"); err == nil {

@@ -55,7 +55,7 @@ func TestWebhookDelivers(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	c := calls[0]
-	wh, err := standardwebhooks.NewWebhook(route.NewSecret)
+	wh, err := standardwebhooks.NewWebhook(route.NewSecret.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}

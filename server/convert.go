@@ -168,7 +168,7 @@ func toRoute(domain string, r store.Route) api.Route {
 		WebhookURL:       optional(r.WebhookURL),
 		ForwardToEmail:   optional(r.ForwardTo),
 		HasWebhookSecret: r.HasWebhookSecret,
-		WebhookSecret:    optional(r.NewSecret),
+		WebhookSecret:    optional(r.NewSecret.Reveal()),
 		Etag:             etag(r.Version),
 		UpdatedAt:        r.UpdatedAt.UTC(),
 	}

@@ -264,10 +264,10 @@ func TestRoute(t *testing.T) {
 	}
 	hook := PutRoute{Mode: ForwardModeWebhook, WebhookURL: "https://hook.example.com/"}
 	first := put(hook)
-	if first.Route.NewSecret == "" || secret() != first.Route.NewSecret || first.Route.Version != 2 {
+	if first.Route.NewSecret.Reveal() == "" || secret() != first.Route.NewSecret.Reveal() || first.Route.Version != 2 {
 		t.Errorf("generated: %+v", first.Route)
 	}
-	if again := put(hook); again.Route.NewSecret != "" || !again.Route.HasWebhookSecret || secret() != first.Route.NewSecret {
+	if again := put(hook); again.Route.NewSecret.Reveal() != "" || !again.Route.HasWebhookSecret || secret() != first.Route.NewSecret.Reveal() {
 		t.Errorf("kept: %+v", again.Route)
 	}
 	own, none := "my-own-secret", ""
@@ -282,7 +282,7 @@ func TestRoute(t *testing.T) {
 		t.Errorf("an old version: %v", err)
 	}
 	put(PutRoute{Mode: ForwardModeForwardEmail, ForwardTo: "a@b.example", IfMatch: []int64{4, 5}})
-	if got := w.get("u1", "customer.com").Route; got.Version != 6 || got.Mode != ForwardModeForwardEmail || got.NewSecret != "" {
+	if got := w.get("u1", "customer.com").Route; got.Version != 6 || got.Mode != ForwardModeForwardEmail || got.NewSecret.Reveal() != "" {
 		t.Errorf("route %+v", got)
 	}
 }

@@ -32,8 +32,9 @@ type Route struct {
 	WebhookURL       string
 	ForwardTo        string
 	HasWebhookSecret bool
-	// NewSecret is a secret that this very call generated: shown once.
-	NewSecret string
+	// NewSecret is a secret that this very call generated: shown once. Empty:
+	// it generated none.
+	NewSecret Secret
 	Version   int64 // for the ETag
 	UpdatedAt time.Time
 }
@@ -71,7 +72,7 @@ func (s *Store) PutRoute(ctx context.Context, t Tenant, name string, p PutRoute)
 			return err
 		}
 		out, err = details(context.Background(), x, t, name)
-		out.Route.NewSecret = generated
+		out.Route.NewSecret = NewSecret(generated)
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"log/slog"
 )
@@ -15,6 +16,11 @@ func NewSecret(value string) Secret { return Secret{value: value} }
 
 // Reveal returns the text itself.
 func (s Secret) Reveal() string { return s.value }
+
+// Equal reports whether two secrets are the same text, in constant time.
+func (s Secret) Equal(other Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.value), []byte(other.value)) == 1
+}
 
 // String returns a placeholder, as all that follows does.
 func (Secret) String() string { return redacted }
