@@ -56,8 +56,8 @@ fuzz: ## every fuzz target for FUZZTIME
 	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-bench: ## GET info and create against bare handlers and inserts in the same run
-	$(GO) test -run '^$$' -bench 'Info|Create|Key' -benchtime 2s ./server ./store ./dnscheck/dkim
+bench: ## GET info, create, key check and key pool, each against its bare part in the same run
+	$(GO) test -run '^$$' -bench 'Info|Create|Key|Refill' -benchtime 2s ./server ./store ./dnscheck/dkim
 
 bench-sweep: ## lookups a second of the monitor's resolver, against dnsperf
 	@$(call figures,sweep,^TestSweepRate$$,./dnscheck/resolve)

@@ -22,15 +22,7 @@ import (
 // bare Echo handler that makes the same reads and writes the same JSON: of-bare
 // is its part of the bare one's throughput. logged has an access log too.
 func BenchmarkInfo(b *testing.B) {
-	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
-	service := dnscheck.Service{MXHost: "mx.example.com", MXPriority: 10, SPF: "v=spf1 mx ~all", DMARC: "v=DMARC1; p=none;"}
-	st, err := store.Open(b.Context(), store.Config{Database: filepath.Join(b.TempDir(), "domaind.db"), Service: service, Log: log})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = st.Close() })
-	names, secret := fill(b, st)
-	config := Config{Store: st, Service: service, RateLimit: 1 << 30, Log: log}
+	config, names, secret := benchConfig(b)
 	s, err := New(config)
 	if err != nil {
 		b.Fatal(err)
@@ -45,6 +37,53 @@ func BenchmarkInfo(b *testing.B) {
 			compare(b, visit(b, server.Handler(), names, secret), visit(b, bare(s), names, secret))
 		})
 	}
+}
+
+// benchConfig is a service with domains and a key.
+func benchConfig(b *testing.B) (c Config, names []string, secret string) {
+	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	service := dnscheck.Service{MXHost: "mx.example.com", MXPriority: 10, SPF: "v=spf1 mx ~all", DMARC: "v=DMARC1; p=none;"}
+	st, err := store.Open(b.Context(), store.Config{Database: filepath.Join(b.TempDir(), "domaind.db"), Service: service, Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = st.Close() })
+	names, secret = fill(b, st)
+	return Config{Store: st, Service: service, RateLimit: 1 << 30, Log: log}, names, secret
+}
+
+// BenchmarkKeyCheck checks a key and takes from its rate limit, as every call
+// does: of-get is its part of what a GET info takes in the same run.
+func BenchmarkKeyCheck(b *testing.B) {
+	config, names, secret := benchConfig(b)
+	s, err := New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	v := visit(b, s.Handler(), names, secret)
+	const block = 50
+	var check, get time.Duration
+	for b.Loop() {
+		start := time.Now()
+		for range block {
+			key, err := s.key(b.Context(), secret)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := s.limits.request(key.ID, http.Header{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		check += time.Since(start)
+		start = time.Now()
+		for range block {
+			v.ask(b)
+		}
+		get += time.Since(start)
+	}
+	b.ReportMetric(check.Seconds()/get.Seconds(), "of-get")
+	b.ReportMetric(float64(check.Nanoseconds())/float64(b.N*block), "ns/check")
+	b.ReportMetric(0, "ns/op") // of both together, it means nothing
 }
 
 // fill makes domains and a key.
