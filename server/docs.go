@@ -105,7 +105,12 @@ func asset(file, ext string) (echo.HandlerFunc, error) {
 
 var problemTemplate = template.Must(template.New("problem").Parse(`<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{{.Title}}</title></head>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Title}}</title>
+<link rel="icon" href="/docs/favicon.png">
+</head>
 <body>
 <h1>{{.Title}}</h1>
 <p><code>{{.Code}}</code>, HTTP status {{.Status}}.</p>
@@ -126,6 +131,7 @@ func problemPage(c echo.Context) error {
 		if err != nil {
 			return fmt.Errorf("write the problem's page: %w", err)
 		}
+		c.Response().Header().Set(echo.HeaderContentSecurityPolicy, docsPolicy)
 		return c.HTMLBlob(http.StatusOK, b.Bytes())
 	}
 	return echo.ErrNotFound

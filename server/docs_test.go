@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/domaind/domaind/gen/api"
 )
 
 func TestDocsAreServedFromTheBinary(t *testing.T) {
@@ -58,5 +61,26 @@ func TestProblemTypesResolve(t *testing.T) {
 	}
 	if resp, _ := h.do(http.MethodGet, "/docs/problems/nosuch", ""); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("an unknown kind: %d", resp.StatusCode)
+	}
+}
+
+// TestEveryCodeHasItsPage reads the codes where the contract lists them.
+func TestEveryCodeHasItsPage(t *testing.T) {
+	h := start(t)
+	doc, err := api.GetSpec()
+	ok(t, err)
+	text := doc.Components.Schemas["Problem"].Value.Properties["code"].Value.Description
+	codes := regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(text, -1)
+	if len(codes) < 17 {
+		t.Fatalf("the contract lists %d codes", len(codes))
+	}
+	for _, code := range codes {
+		resp, page := h.do(http.MethodGet, "/docs/problems/"+code[1], "", "x-api-key", "")
+		if resp.StatusCode != http.StatusOK || !strings.Contains(page, "<code>"+code[1]+"</code>") {
+			t.Errorf("%s: %d %s", code[1], resp.StatusCode, page)
+		}
+		if !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s has no policy", code[1])
+		}
 	}
 }

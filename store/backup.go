@@ -13,8 +13,12 @@ import (
 // Backup writes a consistent copy of the database to a file, while it is in
 // use: complete, on disk and checked, or not there at all. It replaces a file
 // of that name, though never the database itself or the master key file. The
-// master key is not in it: keep that apart.
+// master key is not in it: keep that apart. A PostgreSQL database is backed up
+// by its own tools: then this returns an error that says so.
 func (s *Store) Backup(ctx context.Context, file string) error {
+	if isURL(s.c.Database) {
+		return errors.New("store: this backs up SQLite files; use pg_dump for PostgreSQL")
+	}
 	for _, ours := range []string{s.c.Database, s.c.masterKeyFile()} {
 		if sameFile(file, ours) {
 			return fmt.Errorf("store: create backup: %s is in use", file)

@@ -201,8 +201,9 @@ func (w *world) bareCreate(i int) error {
 	if err != nil {
 		return err
 	}
-	conn, now, name := w.writer.conn, ms(start), fmt.Sprintf("d%d.example.com", i)
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	now, name := ms(start), fmt.Sprintf("d%d.example.com", i)
+	conn, err := w.writeDB.BeginTxx(ctx, nil)
+	if err != nil {
 		return err
 	}
 	_, err = conn.ExecContext(ctx, `INSERT INTO domain (id, user_id, name, unicode, organization_id, status, created_at,
@@ -230,8 +231,7 @@ func (w *world) bareCreate(i int) error {
 	if err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
-	return err
+	return conn.Commit()
 }
 
 func BenchmarkDomain(b *testing.B) {

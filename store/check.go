@@ -23,6 +23,9 @@ func (s *Store) Record(ctx context.Context, job dnscheck.Job, r dnscheck.Report)
 }
 
 func (x *tx) record(job dnscheck.Job, r dnscheck.Report) error {
+	if err := x.lockName(job.Target.Domain); err != nil {
+		return err
+	}
 	c, err := scanClaim(x.queryRow(context.Background(), `SELECT `+claimColumns+` FROM domain
 		WHERE id = ? AND epoch = ? AND deleted_at = 0`, job.DomainID, job.Epoch))
 	if err = wrap("read domain", err); errors.Is(err, ErrNotFound) {

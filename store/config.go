@@ -15,7 +15,8 @@ type Config struct {
 	// Database is a file name, or a postgres:// URL.
 	Database string
 	// MasterKeyFile holds the key that seals secrets; it is created 0600 on
-	// the first start where the database is a file. "" means master.key beside it.
+	// the first start where the database is a file. "" means master.key beside
+	// it. With a URL it must be there, the same for every replica.
 	MasterKeyFile string
 	// SpoolDir is where large messages lie; "" means spool beside the database.
 	SpoolDir string

@@ -69,6 +69,10 @@ type creation struct {
 }
 
 func (c *creation) run(x *tx) error {
+	c.created = false // it may be done again
+	if err := x.lockName(c.n.Name); err != nil {
+		return err
+	}
 	old, err := scanClaim(x.queryRow(context.Background(), `SELECT `+claimColumns+` FROM domain
 		WHERE user_id = ? AND name = ?`, c.t.UserID, c.n.Name))
 	switch err = wrap("read domain", err); {

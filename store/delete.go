@@ -78,7 +78,7 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 		var n int64
 		err := s.write(ctx, func(x *tx) (err error) {
 			n, err = x.exec(`DELETE FROM domain WHERE id IN (SELECT id FROM domain
-				WHERE deleted_at > 0 AND deleted_at <= ? ORDER BY deleted_at LIMIT ?)`,
+				WHERE deleted_at > 0 AND deleted_at <= ? ORDER BY deleted_at LIMIT ? `+skipLockedHere+`)`,
 				ms(x.now.Add(-tombstoneFor)), sweepBatch)
 			return wrap("purge domains", err)
 		})

@@ -54,8 +54,9 @@ func (s *Store) DueDeliveries(ctx context.Context, n int) ([]DeliveryJob, error)
 
 func (x *tx) claimDeliveries(n int) ([]DeliveryJob, error) {
 	rows, err := x.query(context.Background(), `UPDATE delivery SET epoch = epoch + 1,
-		next_at = CASE WHEN mode = 'forward_email' THEN ? ELSE ? END
-		WHERE id IN (SELECT id FROM delivery WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?)
+		next_at = CASE WHEN mode = 'forward_email' THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END
+		WHERE id IN (SELECT id FROM delivery WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?
+			`+skipLockedHere+`)
 		RETURNING id, message_id, domain, rcpt_to, mode, state, tries, created_at, keep_until, domain_id, user_id,
 			target, since, thin, forced, epoch`,
 		ms(x.now.Add(leaseForward)), ms(x.now.Add(leaseDelivery)), ms(x.now), n)

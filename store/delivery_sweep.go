@@ -40,8 +40,8 @@ func (s *Store) sweepMail(ctx context.Context) (int, error) {
 // expired removes a batch of deliveries and returns the messages they were of.
 func (x *tx) expired() ([]string, error) {
 	rows, err := x.query(context.Background(), `DELETE FROM delivery WHERE id IN (SELECT id FROM delivery
-		WHERE keep_until > 0 AND keep_until <= ? AND state <> 'queued' ORDER BY keep_until LIMIT ?)
-		RETURNING message_id`, ms(x.now), sweepBatch)
+		WHERE keep_until > 0 AND keep_until <= ? AND state <> 'queued' ORDER BY keep_until LIMIT ?
+		`+skipLockedHere+`) RETURNING message_id`, ms(x.now), sweepBatch)
 	if err != nil {
 		return nil, wrap("remove expired deliveries", err)
 	}

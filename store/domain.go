@@ -128,6 +128,9 @@ func scanClaim(row scanner) (claim, error) {
 
 // claimByName returns the tenant's live claim on a name, or ErrNotFound.
 func (x *tx) claimByName(t Tenant, name string) (claim, error) {
+	if err := x.lockName(name); err != nil {
+		return claim{}, err
+	}
 	c, err := scanClaim(x.queryRow(context.Background(), `SELECT `+claimColumns+` FROM domain
 		WHERE user_id = ? AND name = ? AND deleted_at = 0 AND (? = '' OR organization_id = ?)`,
 		t.UserID, name, t.OrganizationID, t.OrganizationID))

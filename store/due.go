@@ -47,7 +47,7 @@ func (s *Store) Due(ctx context.Context, n int) ([]dnscheck.Job, error) {
 
 // claimQuery claims the oldest of one lane. The old time stays for the lag.
 const claimQuery = `UPDATE domain SET epoch = epoch + 1, due_at = next_check_at, next_check_at = ?
-	WHERE id IN (SELECT id FROM domain WHERE lane = ? AND next_check_at <= ? ORDER BY next_check_at LIMIT ?)
+	WHERE id IN (SELECT id FROM domain WHERE lane = ? AND next_check_at <= ? ORDER BY next_check_at LIMIT ? ` + skipLockedHere + `)
 	RETURNING id, epoch, name, user_id, due_at, lane, holder, verified_at, full_check_at`
 
 // claimDue gives mass imports an eighth of a backlog, verified domains another,

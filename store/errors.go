@@ -1,11 +1,17 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -25,6 +31,14 @@ func mapErr(err error) error {
 	if errors.Is(err, sql.ErrConnDone) {
 		return ErrUnavailable
 	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return mapPostgres(pg)
+	}
+	if disconnected(err) {
+		// A driver's text may have a line for each address.
+		return fmt.Errorf("%w: %s", ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+	}
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
 		return err
@@ -43,6 +57,49 @@ func mapErr(err error) error {
 	default:
 		return fmt.Errorf("sqlite code %d: %w", int(e.ExtendedCode), err)
 	}
+}
+
+// errConflict: another transaction was in the way; the same work may succeed
+// when it is done again.
+var errConflict = fmt.Errorf("%w: conflicting transactions", ErrUnavailable)
+
+// mapPostgres tells an error of the server by its SQLSTATE (PostgreSQL manual,
+// appendix A).
+func mapPostgres(e *pgconn.PgError) error {
+	sentinel := error(nil)
+	switch e.Code {
+	case "53100": // disk_full
+		sentinel = ErrFull
+	case "40001", "40P01", "55P03", // serialization_failure, deadlock_detected, lock_not_available
+		"23505", "23503", // a row of another transaction came or went in between
+		"0A000", "25P03": // the schema changed under a statement; the session idled too long
+		sentinel = errConflict
+	case "25006", "57014", "3D000", "42501": // read only, out of time, no such database, no permission
+		sentinel = ErrUnavailable
+	default:
+		switch e.Code[:min(2, len(e.Code))] {
+		case "08", "28", "53", "57", "58", "XX": // connection, login, resources, operator, system, corruption
+			sentinel = ErrUnavailable
+		}
+	}
+	if sentinel == nil {
+		return fmt.Errorf("SQLSTATE %s: %w", e.Code, e)
+	}
+	// The text may hold values of the row: only the code is passed on.
+	return fmt.Errorf("%w: SQLSTATE %s", sentinel, e.Code)
+}
+
+// disconnected reports whether the server could not be reached, or the
+// connection to it broke.
+func disconnected(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, net.ErrClosed) || errors.As(err, &connect) || errors.As(err, &network) ||
+		pgconn.SafeToRetry(err)
 }
 
 // lost reports whether an error may have ended the whole transaction, so that

@@ -36,7 +36,11 @@ func (s *Store) openKeyring(ctx context.Context) (*keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(canaries) == 0 {
+	if isURL(s.c.Database) && s.c.MasterKeyFile == "" {
+		return nil, fmt.Errorf("store: PostgreSQL needs one, the same for every replica: %w", ErrMasterKey)
+	}
+	// Replicas on several hosts would each make another key.
+	if len(canaries) == 0 && !isURL(s.c.Database) {
 		if err := createKeyFile(ring.file); err != nil {
 			return nil, err
 		}
@@ -44,24 +48,55 @@ func (s *Store) openKeyring(ctx context.Context) (*keyring, error) {
 	if err := ring.load(); err != nil {
 		return nil, err
 	}
-	for id, sealed := range canaries {
-		if _, err := ring.openWith(id, canaryBinding(id), sealed); err != nil {
-			return nil, fmt.Errorf("store: master key file %s does not hold the key %s that this database was sealed with: %w",
-				ring.file, id, ErrMasterKey)
-		}
-	}
 	if len(canaries) > 0 {
-		return ring, nil
+		return ring, ring.openAll(canaries)
 	}
 	keys, err := readKeyFile(ring.file)
 	if err != nil {
 		return nil, err
 	}
-	return ring, s.write(ctx, func(x *tx) error { return x.insertCanary(keys[0]) })
+	return ring, s.write(ctx, func(x *tx) error { return x.firstCanary(ring, keys[0]) })
+}
+
+// openAll opens the canary of every key.
+func (r *keyring) openAll(canaries map[string][]byte) error {
+	for id, sealed := range canaries {
+		if _, err := r.openWith(id, canaryBinding(id), sealed); err != nil {
+			return fmt.Errorf("store: master key file %s does not hold the key %s that this database was sealed with: %w",
+				r.file, id, ErrMasterKey)
+		}
+	}
+	return nil
+}
+
+// firstCanary binds a new database to a key. Of two replicas that start on it
+// at once, the second waits for the row that is never seen, and then finds the
+// first one's.
+func (x *tx) firstCanary(ring *keyring, k masterKey) error {
+	for _, q := range []string{
+		`INSERT INTO setting (name, value) VALUES ('sealing', 1) ON CONFLICT (name) DO NOTHING`,
+		`DELETE FROM setting WHERE name = 'sealing'`,
+	} {
+		if _, err := x.exec(q); err != nil {
+			return wrap("lock canaries", err)
+		}
+	}
+	canaries, err := canaries(context.Background(), x)
+	if err != nil {
+		return err
+	}
+	if len(canaries) > 0 {
+		return ring.openAll(canaries)
+	}
+	return x.insertCanary(k)
 }
 
 func (s *Store) canaries(ctx context.Context) (map[string][]byte, error) {
-	rows, err := s.read.query(ctx, `SELECT id, canary FROM master_key`)
+	return canaries(ctx, s.read)
+}
+
+func canaries(ctx context.Context, q queryer) (map[string][]byte, error) {
+	rows, err := q.query(ctx, `SELECT id, canary FROM master_key`)
 	if err != nil {
 		return nil, wrap("read canaries", err)
 	}
@@ -161,7 +196,7 @@ func (r *keyring) openWith(id, binding string, sealed []byte) ([]byte, error) {
 func readKeyFile(file string) ([]masterKey, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("store: master key file %s is missing, and the database was sealed with it: %w", file, ErrMasterKey)
+		return nil, fmt.Errorf("store: master key file %s is missing: %w", file, ErrMasterKey)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: read master key file: %w", err)

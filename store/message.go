@@ -134,6 +134,9 @@ func (s *Store) AddMessage(ctx context.Context, m NewMessage, body *Body) (strin
 	if m.ID == "" {
 		m.ID = s.NewMessageID()
 	}
+	if body.Spooled() && !s.dialect.spool {
+		return s.addWhole(ctx, m, body)
+	}
 	if body.Spooled() {
 		p := s.spool()
 		p.mu.RLock()
@@ -143,6 +146,22 @@ func (s *Store) AddMessage(ctx context.Context, m NewMessage, body *Body) (strin
 		}
 	}
 	err := s.write(ctx, func(x *tx) error { return x.addMessage(m, body.Sum(), body.n, body.buf) })
+	if err != nil {
+		return "", fmt.Errorf("store: add message: %w", err)
+	}
+	return m.ID, nil
+}
+
+// addWhole keeps a large message in its row, so that every replica can read it.
+// The octets are read when their turn has come: few are in memory at a time.
+func (s *Store) addWhole(ctx context.Context, m NewMessage, body *Body) (string, error) {
+	err := s.write(ctx, func(x *tx) error {
+		raw := make([]byte, body.n)
+		if _, err := body.file.ReadAt(raw, 0); err != nil {
+			return spoolErr("read spool file", err)
+		}
+		return x.addMessage(m, body.Sum(), body.n, raw)
+	})
 	if err != nil {
 		return "", fmt.Errorf("store: add message: %w", err)
 	}

@@ -156,6 +156,9 @@ func (s *Store) DeleteMessage(ctx context.Context, t Tenant, domain, id string) 
 func (x *tx) dropMessages(ids []string) ([]string, error) {
 	var files []string
 	for _, id := range ids {
+		if err := x.lockMessage(id); err != nil {
+			return nil, err
+		}
 		var sum string
 		var spooled bool
 		err := x.queryRow(context.Background(), `DELETE FROM message WHERE id = ? AND NOT EXISTS (

@@ -23,51 +23,52 @@ type SchemaVersion struct {
 	Database, Program int64
 }
 
-// migrate brings the schema up to date, and refuses one from the future.
-func migrate(ctx context.Context, db *sqlx.DB) error {
-	p, err := provider(db)
+// migrate brings the schema up to date, and refuses one from the future. Of
+// several processes that start at once, one does it, and the others wait.
+func (d *dialect) migrate(ctx context.Context, database string, db *sqlx.DB) error {
+	v, err := d.schema(ctx, db)
+	if err != nil || v.Database == v.Program {
+		return err
+	}
+	if v.Database > v.Program {
+		return fmt.Errorf("store: schema %d, this program knows %d: %w", v.Database, v.Program, ErrSchema)
+	}
+	unlock, err := d.lockMigration(ctx, database, db)
 	if err != nil {
 		return err
 	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return wrap("read schema version", err)
+	p, err := d.provider(db)
+	if err == nil {
+		_, err = p.Up(ctx)
 	}
-	if have > want {
-		return fmt.Errorf("store: schema %d, this program knows %d: %w", have, want, ErrSchema)
-	}
-	if have == want {
-		return nil
-	}
-	_, err = p.Up(ctx)
-	return wrap("migrate", err)
+	return errors.Join(wrap("migrate", err), unlock())
 }
 
-func provider(db *sqlx.DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, "migrations/sqlite")
+// migrateApart does so through connections of its own, without the limits of
+// those that serve.
+func (d *dialect) migrateApart(ctx context.Context, database string) error {
+	db, err := d.openSchema(database, true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.migrate(ctx, database, db), wrap("close database", db.Close()))
+}
+
+func (d *dialect) provider(db *sqlx.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, d.migrations)
 	if err != nil {
 		return nil, wrap("read migrations", err)
 	}
-	p, err := goose.NewProvider(goose.Dialect(sqliteDialect().goose), db.DB, files,
-		goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(d.goose, db.DB, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, wrap("prepare migrations", err)
 	}
 	return p, nil
 }
 
-// Schema returns the version of a database's schema without changing it.
-func Schema(ctx context.Context, database string) (SchemaVersion, error) {
-	db, err := openSQLite(readerDSN(database), 1)
-	if err != nil {
-		return SchemaVersion{}, err
-	}
-	v, err := schema(ctx, db)
-	return v, errors.Join(err, wrap("close database", db.Close()))
-}
-
-func schema(ctx context.Context, db *sqlx.DB) (SchemaVersion, error) {
-	p, err := provider(db)
+// schema only reads.
+func (d *dialect) schema(ctx context.Context, db *sqlx.DB) (SchemaVersion, error) {
+	p, err := d.provider(db)
 	if err != nil {
 		return SchemaVersion{}, err
 	}
@@ -76,33 +77,42 @@ func schema(ctx context.Context, db *sqlx.DB) (SchemaVersion, error) {
 		v.Program = max(v.Program, s.Version)
 	}
 	var tables int
-	err = db.GetContext(ctx, &tables, `SELECT count(*) FROM sqlite_master WHERE name = 'goose_db_version'`)
+	err = db.GetContext(ctx, &tables, d.hasTable, "goose_db_version")
 	if err != nil || tables == 0 {
 		return v, wrap("read schema", err)
 	}
-	err = db.GetContext(ctx, &v.Database, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`)
+	err = db.GetContext(ctx, &v.Database, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
 	return v, wrap("read schema version", err)
+}
+
+// Schema returns the version of a database's schema without changing it.
+func Schema(ctx context.Context, database string) (SchemaVersion, error) {
+	return withSchema(database, false, func(d *dialect, db *sqlx.DB) (SchemaVersion, error) {
+		return d.schema(ctx, db)
+	})
 }
 
 // Migrate brings the schema of a database up to date and does nothing else.
 // It returns the version that it found and the one that this program wants.
 func Migrate(ctx context.Context, database string) (SchemaVersion, error) {
-	db, err := openSQLite(writerDSN(database), 1)
-	if err != nil {
-		return SchemaVersion{}, err
-	}
-	v, err := migrateFrom(ctx, db)
-	return v, errors.Join(err, wrap("close database", db.Close()))
+	return withSchema(database, true, func(d *dialect, db *sqlx.DB) (SchemaVersion, error) {
+		v, err := d.schema(ctx, db)
+		if err != nil {
+			return SchemaVersion{}, err
+		}
+		return v, d.migrate(ctx, database, db)
+	})
 }
 
-func migrateFrom(ctx context.Context, db *sqlx.DB) (SchemaVersion, error) {
-	p, err := provider(db)
+func withSchema(database string, change bool, do func(*dialect, *sqlx.DB) (SchemaVersion, error)) (SchemaVersion, error) {
+	d, err := dialectOf(database)
 	if err != nil {
 		return SchemaVersion{}, err
 	}
-	have, want, err := p.GetVersions(ctx)
+	db, err := d.openSchema(database, change)
 	if err != nil {
-		return SchemaVersion{}, wrap("read schema version", err)
+		return SchemaVersion{}, err
 	}
-	return SchemaVersion{Database: have, Program: want}, migrate(ctx, db)
+	v, err := do(d, db)
+	return v, errors.Join(err, wrap("close database", db.Close()))
 }

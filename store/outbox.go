@@ -72,7 +72,7 @@ func (s *Store) DueEvents(ctx context.Context, n int) ([]EventJob, error) {
 func (x *tx) claimEvents(n int) ([]EventJob, error) {
 	rows, err := x.query(context.Background(), `UPDATE outbox SET epoch = epoch + 1, next_at = ?
 		WHERE (domain_id, event_id) IN (SELECT domain_id, event_id FROM outbox
-			WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?)
+			WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ? `+skipLockedHere+`)
 		RETURNING domain_id, event_id, user_id, organization_id, domain, type, actor, record_id, record_type,
 			record_purpose, record_name, from_value, to_value, detail, at, tries, epoch`,
 		ms(x.now.Add(leaseEvent)), ms(x.now), n)

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 const contestedName = "customer.com"
@@ -240,6 +241,7 @@ func TestOwnershipModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		w := &world{tb: t, dir: dir, clock: &clock{}, keys: fakeKeys()}
+		w.database, w.key = storetest.New(t, dir)
 		w.clock.ms.Store(ms(start))
 		s, err := Open(context.Background(), w.config())
 		if err != nil {

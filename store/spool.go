@@ -49,6 +49,9 @@ func (m *mailState) spoolOf(c Config) *spool {
 		m.sp.dir = c.SpoolDir
 		if m.sp.dir == "" {
 			m.sp.dir = filepath.Join(filepath.Dir(c.Database), "spool")
+			if isURL(c.Database) {
+				m.sp.dir = filepath.Join(os.TempDir(), fmt.Sprintf("domaind-spool-%d", os.Getuid())) // only while mail comes in
+			}
 		}
 	})
 	return &m.sp

@@ -10,28 +10,33 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
+	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// dialect holds what differs between the databases.
-type dialect struct {
-	driver string
-	// goose names the migrations' dialect.
-	goose string
-	// vacuumInto says that a consistent copy is one statement.
-	vacuumInto bool
+func sqliteDialect() *dialect {
+	return &dialect{
+		driver: "sqlite3", goose: goose.DialectSQLite3, migrations: "migrations/sqlite",
+		hasTable: `SELECT count(*) FROM sqlite_master WHERE name = ?`,
+		writers:  1, batch: maxBatch, readers: sqliteReaders, spool: true,
+		openSchema:    openSQLiteSchema,
+		lockMigration: lockSQLite,
+	}
 }
 
-// sqliteDialect is the only one so far; the SQL of the package is portable.
-func sqliteDialect() dialect {
-	return dialect{driver: "sqlite3", goose: "sqlite3", vacuumInto: true}
+func openSQLiteSchema(file string, change bool) (*sqlx.DB, error) {
+	if change {
+		return openSQLite(writerDSN(file), 1)
+	}
+	return openSQLite(readerDSN(file), 1) // which makes no file where there is none
 }
 
 // minSQLite is the oldest SQLite with the fix of the WAL-reset bug.
 const minSQLite = 3051003
 
-// readers is the size of the read-only pool: more connections than cores only
-// take memory.
-const readers = 4
+// sqliteReaders is the size of the read-only pool: more connections than cores
+// only take memory.
+const sqliteReaders = 4
 
 // writerDSN opens for writing. The driver's own default for WAL is
 // synchronous=NORMAL, which loses acknowledged commits in a power cut.
@@ -69,7 +74,7 @@ func sqliteDSN(file string, v url.Values) string {
 }
 
 func openSQLite(dsn string, conns int) (*sqlx.DB, error) {
-	db, err := sqlx.Open(sqliteDialect().driver, dsn)
+	db, err := sqlx.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, wrap("open database", err)
 	}
@@ -108,4 +113,14 @@ func assertPragmas(ctx context.Context, db *sqlx.DB) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// lockSQLite locks a file beside the database. It is left behind, empty: to
+// remove it would let two processes lock two files of one name.
+func lockSQLite(_ context.Context, file string, _ *sqlx.DB) (func() error, error) {
+	unlock, err := lockedfile.MutexAt(file + ".lock").Lock()
+	if err != nil {
+		return nil, fmt.Errorf("store: lock migration: %w", err)
+	}
+	return func() error { unlock(); return nil }, nil
 }

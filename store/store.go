@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +56,10 @@ type Store struct {
 	rand     func() float64
 	log      *slog.Logger
 
+	dialect *dialect
+	// ownClock says that the time is given, and not the database's.
+	ownClock bool
+
 	writeDB *sqlx.DB
 	read    pool
 	writer  *writer
@@ -73,51 +76,59 @@ type Store struct {
 // Open opens the database, migrates its schema, checks its settings, and opens
 // the canary of the master key: a wrong key is an error that says so.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	if strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://") {
-		return nil, errors.New("store: PostgreSQL is not supported by this version")
+	d, err := dialectOf(c.Database)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkVersion(); err != nil {
 		return nil, err
 	}
-	s := newStore(c)
+	s := newStore(c, d)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func newStore(c Config) *Store {
+func newStore(c Config, d *dialect) *Store {
+	ownClock := c.Now != nil
 	c = c.withDefaults()
 	return &Store{
+		dialect: d, ownClock: ownClock, read: pool{sql: &statements{d: d}},
 		c: c, schedule: c.Schedule.withDefaults(), now: c.Now, rand: c.Rand, log: c.Log,
 		domainIDs: ids{bits: 22}, eventIDs: ids{bits: 12},
 	}
 }
 
 func (s *Store) open(ctx context.Context) error {
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	s.writer = newWriter(s)
 	var err error
-	if s.writeDB, err = openSQLite(writerDSN(s.c.Database), 1); err != nil {
-		return err
-	}
-	if err := assertPragmas(ctx, s.writeDB); err != nil {
-		return err
-	}
-	if err := migrate(ctx, s.writeDB); err != nil {
-		return err
-	}
-	if s.read.db, err = openSQLite(readerDSN(s.c.Database), readers); err != nil {
-		return err
-	}
-	conn, err := s.writeDB.Connx(ctx)
-	if err != nil {
-		return wrap("open writer", err)
-	}
-	s.writer = newWriter(s, conn)
 	if s.ring, err = s.openKeyring(ctx); err != nil {
 		return err
 	}
 	s.uses = newUses(s)
 	return nil
+}
+
+// connect opens both pools and brings the schema up to date in between.
+func (s *Store) connect(ctx context.Context) (err error) {
+	if isURL(s.c.Database) {
+		return s.connectPostgres(ctx)
+	}
+	if s.writeDB, err = openSQLite(writerDSN(s.c.Database), s.dialect.writers); err != nil {
+		return err
+	}
+	if err := assertPragmas(ctx, s.writeDB); err != nil {
+		return err
+	}
+	if err := s.dialect.migrate(ctx, s.c.Database, s.writeDB); err != nil {
+		return err
+	}
+	s.read.db, err = openSQLite(readerDSN(s.c.Database), s.dialect.readers)
+	return err
 }
 
 // Close writes what waits, ends the store's goroutines, and closes the
@@ -130,7 +141,6 @@ func (s *Store) Close() error {
 		}
 		if s.writer != nil {
 			s.writer.close()
-			errs = append(errs, s.writer.conn.Close())
 		}
 		if s.read.db != nil {
 			errs = append(errs, s.read.db.Close())

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/dnscheck/dkim"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 // world is a store on a real database with a clock that the test moves.
@@ -19,7 +19,9 @@ type world struct {
 	tb    testing.TB
 	dir   string
 	clock *clock
-	keys  func(context.Context) (dkim.Key, error)
+	// database is what to open, and key the file of its master key.
+	database, key string
+	keys          func(context.Context) (dkim.Key, error)
 }
 
 type clock struct{ ms atomic.Int64 }
@@ -43,7 +45,7 @@ func fakeKeys() func(context.Context) (dkim.Key, error) {
 
 func (w *world) config() Config {
 	return Config{
-		Database: filepath.Join(w.dir, "domaind.db"),
+		Database: w.database, MasterKeyFile: w.key,
 		Service: dnscheck.Service{
 			MXHost: "mx.example.com", MXPriority: 10, SPF: "v=spf1 mx ~all",
 			DMARC: "v=DMARC1; p=none;", DMARCRequired: true,
@@ -55,6 +57,7 @@ func (w *world) config() Config {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{tb: tb, dir: tb.TempDir(), clock: &clock{}, keys: fakeKeys()}
+	w.database, w.key = storetest.New(tb, w.dir)
 	w.clock.ms.Store(ms(start))
 	w.open()
 	return w

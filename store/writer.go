@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -21,41 +22,67 @@ type queryer interface {
 }
 
 // pool is the read-only side. The driver keeps the prepared statements of each
-// connection. A point read is not cancellable: it ends in microseconds, and the
-// driver's watch over a context costs more than the read.
-type pool struct{ db *sqlx.DB }
+// connection. A point read of a file is not cancellable: it ends in
+// microseconds, and the driver's watch over a context costs more than the read.
+type pool struct {
+	db  *sqlx.DB
+	sql *statements
+}
+
+func (p pool) context(ctx context.Context) context.Context {
+	if p.sql.d.numbered {
+		return ctx // a server may be long in answering
+	}
+	return context.WithoutCancel(ctx)
+}
 
 func (p pool) query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	return p.db.QueryContext(context.WithoutCancel(ctx), p.db.Rebind(q), args...)
+	return p.db.QueryContext(p.context(ctx), p.sql.text(q), values(args)...)
 }
 
 func (p pool) queryRow(ctx context.Context, q string, args ...any) *sql.Row {
-	return p.db.QueryRowContext(context.WithoutCancel(ctx), p.db.Rebind(q), args...)
+	return p.db.QueryRowContext(p.context(ctx), p.sql.text(q), values(args)...)
 }
 
-// tx is one write inside the writer's transaction. All that it writes carries
+// tx is one write inside a writer's transaction. All that it writes carries
 // one now.
 type tx struct {
-	conn *sqlx.Conn
-	now  time.Time
-	s    *Store
+	sql *sql.Tx
+	now time.Time
+	s   *Store
 }
 
 func (x *tx) query(_ context.Context, q string, args ...any) (*sql.Rows, error) {
-	return x.conn.QueryContext(context.Background(), x.conn.Rebind(q), args...)
+	return x.sql.QueryContext(context.Background(), x.s.read.sql.text(q), values(args)...)
 }
 
 func (x *tx) queryRow(_ context.Context, q string, args ...any) *sql.Row {
-	return x.conn.QueryRowContext(context.Background(), x.conn.Rebind(q), args...)
+	return x.sql.QueryRowContext(context.Background(), x.s.read.sql.text(q), values(args)...)
 }
 
 // exec returns how many rows the statement touched.
 func (x *tx) exec(q string, args ...any) (int64, error) {
-	r, err := x.conn.ExecContext(context.Background(), x.conn.Rebind(q), args...)
+	r, err := x.sql.ExecContext(context.Background(), x.s.read.sql.text(q), values(args)...)
 	if err != nil {
 		return 0, err
 	}
 	return r.RowsAffected()
+}
+
+// lockName has the transaction be the only one, of all processes, that works on
+// the claims on a name, until it ends. Every write that reads a claim before it
+// writes it starts with it.
+func (x *tx) lockName(name string) error { return x.lock(x.s.dialect.lockName, name) }
+
+// lockMessage does so for a message.
+func (x *tx) lockMessage(id string) error { return x.lock(x.s.dialect.lockMessage, id) }
+
+func (x *tx) lock(q, value string) error {
+	if q == "" {
+		return nil
+	}
+	_, err := x.exec(q, value)
+	return wrap("lock rows", err)
 }
 
 // The life of an op: whoever moves it away from waiting owns it.
@@ -72,21 +99,23 @@ type op struct {
 	done  chan struct{}
 }
 
-// writer owns the one connection that writes. Its goroutine takes whatever
-// waits into one immediate transaction, gives each op a savepoint, commits
-// once, and answers all. There is no timer: a lone op pays no delay.
+// writer owns the connections that write. Each of its goroutines takes what
+// waits into one transaction, gives each op a savepoint, commits once, and
+// answers all. There is no timer: a lone op pays no delay.
 type writer struct {
 	s    *Store
-	conn *sqlx.Conn
+	db   *sqlx.DB
 	ops  chan *op
 	quit chan struct{}
 	end  sync.WaitGroup
 	once sync.Once
 }
 
-func newWriter(s *Store, conn *sqlx.Conn) *writer {
-	w := &writer{s: s, conn: conn, ops: make(chan *op, maxBatch), quit: make(chan struct{})}
-	w.end.Go(w.run)
+func newWriter(s *Store) *writer {
+	w := &writer{s: s, db: s.writeDB, ops: make(chan *op, maxBatch), quit: make(chan struct{})}
+	for range s.dialect.writers {
+		w.end.Go(w.run)
+	}
 	return w
 }
 
@@ -124,7 +153,7 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 }
 
 func (w *writer) run() {
-	batch := make([]*op, 0, maxBatch)
+	batch := make([]*op, 0, w.s.dialect.batch)
 	for {
 		select {
 		case <-w.quit:
@@ -145,7 +174,7 @@ func (w *writer) gather(batch []*op) []*op {
 	if first.state.CompareAndSwap(opWaiting, opTaken) {
 		batch = append(batch, first)
 	}
-	for len(batch) < maxBatch {
+	for len(batch) < w.s.dialect.batch {
 		select {
 		case o := <-w.ops:
 			if o.state.CompareAndSwap(opWaiting, opTaken) {
@@ -158,9 +187,20 @@ func (w *writer) gather(batch []*op) []*op {
 	return batch
 }
 
+// tries is how often a write is done that other transactions were in the way of.
+const tries = 8
+
 // commit runs a batch and answers it.
 func (w *writer) commit(batch []*op) {
-	err := w.transact(batch)
+	var err error
+	for try := range tries {
+		if err = w.transact(batch); !errors.Is(err, errConflict) {
+			break
+		}
+		if !w.pause(try) {
+			break
+		}
+	}
 	for _, o := range batch {
 		if err != nil && (o.err == nil || lost(o.err)) {
 			o.err = err
@@ -169,35 +209,57 @@ func (w *writer) commit(batch []*op) {
 	}
 }
 
+// pause waits a little, longer each time and never the same, so that those who
+// were in each other's way meet no more. It returns false at the end of all.
+func (w *writer) pause(try int) bool {
+	wait := time.Duration(float64(time.Millisecond<<try) * (0.5 + w.s.rand()))
+	select {
+	case <-time.After(wait):
+		return true
+	case <-w.quit:
+		return false
+	}
+}
+
 // transact returns an error when nothing of the batch was kept.
 func (w *writer) transact(batch []*op) error {
-	if err := w.do("BEGIN IMMEDIATE"); err != nil {
+	t, err := w.db.BeginTx(context.Background(), nil)
+	if err != nil {
 		return wrap("begin", err)
 	}
-	for _, o := range batch {
-		if err := w.one(o, len(batch) > 1); err != nil {
-			_ = w.do("ROLLBACK") // it may have been rolled back already
-			return err
-		}
+	now, err := w.now(t)
+	for i := 0; err == nil && i < len(batch); i++ {
+		err = w.one(batch[i], &tx{sql: t, now: now, s: w.s}, len(batch) > 1)
+	}
+	if err != nil {
+		_ = t.Rollback() // it may have been rolled back already
+		return err
 	}
 	if len(batch) == 1 && batch[0].err != nil {
-		return wrap("roll back", w.do("ROLLBACK"))
+		return wrap("roll back", t.Rollback())
 	}
-	if err := w.do("COMMIT"); err != nil {
-		_ = w.do("ROLLBACK")
-		return wrap("commit", err)
+	return wrap("commit", t.Commit())
+}
+
+// now is the time of a transaction: that of the database, where several
+// processes share one, so that a lease means the same to all of them.
+func (w *writer) now(t *sql.Tx) (time.Time, error) {
+	if w.s.dialect.clock == "" || w.s.ownClock {
+		return at(ms(w.s.now())), nil
 	}
-	return nil
+	var now int64
+	err := t.QueryRowContext(context.Background(), w.s.dialect.clock).Scan(&now)
+	return at(now), wrap("read clock", err)
 }
 
 // one runs an op. Its own error stays with it; the returned one ends the batch.
-func (w *writer) one(o *op, save bool) error {
+func (w *writer) one(o *op, x *tx, save bool) error {
 	if save {
-		if err := w.do("SAVEPOINT op"); err != nil {
+		if err := do(x.sql, "SAVEPOINT op"); err != nil {
 			return wrap("set savepoint", err)
 		}
 	}
-	o.err = o.do(&tx{conn: w.conn, now: at(ms(w.s.now())), s: w.s})
+	o.err = o.do(x)
 	if o.err != nil {
 		o.err = mapErr(o.err)
 		if lost(o.err) {
@@ -208,14 +270,14 @@ func (w *writer) one(o *op, save bool) error {
 		return nil
 	}
 	if o.err != nil {
-		if err := w.do("ROLLBACK TO op"); err != nil {
+		if err := do(x.sql, "ROLLBACK TO op"); err != nil {
 			return wrap("roll back", err)
 		}
 	}
-	return wrap("release savepoint", w.do("RELEASE op"))
+	return wrap("release savepoint", do(x.sql, "RELEASE op"))
 }
 
-func (w *writer) do(q string) error {
-	_, err := w.conn.ExecContext(context.Background(), q)
+func do(t *sql.Tx, q string) error {
+	_, err := t.ExecContext(context.Background(), q)
 	return err
 }

@@ -10,9 +10,18 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/domaind/domaind/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := storetest.Run(m)
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 func put(name string, value int) func(*tx) error {
 	return func(x *tx) error {
@@ -135,7 +144,7 @@ func TestClosed(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	w := newWorld(t)
 	if err := w.write(context.Background(), func(x *tx) error {
-		_, err := x.exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`)
+		_, err := x.exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)`)
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -145,6 +154,9 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := Open(context.Background(), w.config()); !errors.Is(err, ErrSchema) {
 		t.Errorf("newer schema: %v", err)
+	}
+	if storetest.Postgres() {
+		return
 	}
 	c := w.config()
 	c.Database = filepath.Join(w.dir, "none", "domaind.db")
@@ -162,6 +174,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // A file name may hold what an URI would read as its own.
 func TestOddFileName(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	w := newWorld(t)
 	c := w.config()
 	c.Database = filepath.Join(w.dir, "a b?mode=ro&x#%41.db")
@@ -176,6 +189,7 @@ func TestOddFileName(t *testing.T) {
 }
 
 func TestBackup(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	w := newWorld(t)
 	ctx := context.Background()
 	w.create("u1", "before.example.com")
@@ -230,12 +244,13 @@ func TestBackup(t *testing.T) {
 // A full disk is told as such, keeps what was written, and writes go on once
 // there is room.
 func TestDiskFull(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	w := newWorld(t)
 	ctx := context.Background()
 	w.create("u1", "before.example.com")
 	pages := func(n int) {
 		t.Helper()
-		if err := w.writer.do(fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
+		if _, err := w.writeDB.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,7 +22,7 @@ func openStore(ctx context.Context, c store.Config) (*store.Store, error) {
 	case errors.Is(err, store.ErrMasterKey):
 		return nil, fmt.Errorf("DOMAIND_MASTER_KEY_FILE (--master-key-file): %w", err)
 	case err != nil:
-		return nil, fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", c.Database, err)
+		return nil, fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", store.Redact(c.Database), err)
 	}
 	return db, nil
 }

@@ -31,11 +31,11 @@ type migrateCmd struct {
 
 // schemaFlags say which schema is meant.
 type schemaFlags struct {
-	Database string `env:"DOMAIND_DATABASE" default:"domaind.db" help:"SQLite file."`
+	Database string `env:"DOMAIND_DATABASE" default:"domaind.db" help:"SQLite file, or postgres://… URL."`
 }
 
 func (f schemaFlags) wrap(err error) error {
-	return fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", f.Database, err)
+	return fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", store.Redact(f.Database), err)
 }
 
 type migrateUpCmd struct{ schemaFlags }

@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/store/storetest"
+)
+
+// replicas are stores on one PostgreSQL, with the clock of the database.
+func replicas(t *testing.T, n int) []*world {
+	t.Helper()
+	if !storetest.Postgres() {
+		t.Skip("about PostgreSQL only")
+	}
+	first := &world{tb: t, dir: t.TempDir(), clock: &clock{}, keys: fakeKeys()}
+	first.database, first.key = storetest.New(t, first.dir)
+	list := make([]*world, n)
+	var all sync.WaitGroup
+	for i := range list {
+		w := *first
+		list[i] = &w
+		all.Go(func() { // at once: one of them migrates
+			c := w.config()
+			c.Now = nil
+			s, err := Open(context.Background(), c)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			list[i].Store = s
+			t.Cleanup(func() { _ = s.Close() })
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return list
+}
+
+// Replicas that claim at once never claim a domain twice, and between them all.
+func TestReplicasClaim(t *testing.T) {
+	list := replicas(t, 3)
+	const n = 300
+	list[0].fill(n)
+	var mu sync.Mutex
+	seen := make(map[int64]int)
+	var all sync.WaitGroup
+	for _, w := range list {
+		all.Go(func() {
+			for {
+				jobs, err := w.Due(context.Background(), 7)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if len(jobs) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, j := range jobs {
+					seen[j.DomainID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if len(seen) != n {
+		t.Errorf("%d of %d domains claimed", len(seen), n)
+	}
+	for id, times := range seen {
+		if times != 1 {
+			t.Errorf("domain %d was claimed %d times", id, times)
+		}
+	}
+}
+
+// Replicas that create one user's same name at once make one claim.
+func TestReplicasCreate(t *testing.T) {
+	list := replicas(t, 3)
+	for round := range 20 {
+		name := fmt.Sprintf("d%d.example.com", round)
+		made := make([]bool, len(list))
+		var all sync.WaitGroup
+		for i, w := range list {
+			all.Go(func() {
+				var err error
+				_, made[i], err = w.CreateDomain(context.Background(), tenant("u1"), NewDomain{Name: name, Unicode: name})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		n := 0
+		for _, m := range made {
+			if m {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s was created %d times", name, n)
+		}
+	}
+}
+
+// Of several users whose keys are all seen at once by several replicas, one
+// holds the name.
+func TestReplicasOwnership(t *testing.T) {
+	list := replicas(t, 3)
+	for round := range 20 {
+		name := fmt.Sprintf("d%d.example.com", round)
+		var all sync.WaitGroup
+		for i, w := range list {
+			user := fmt.Sprintf("u%d", i)
+			w.create(user, name)
+			all.Go(func() { w.check(user, name, dnscheck.VerdictMatch, nil) })
+		}
+		all.Wait()
+		active, rivals := 0, 0
+		for i, w := range list {
+			d := w.get(fmt.Sprintf("u%d", i), name).Domain
+			if d.Status == DomainStatusActive {
+				active++
+			}
+			if d.HeldByOther {
+				rivals++
+			}
+		}
+		if active != 1 || rivals != len(list)-1 {
+			t.Errorf("%s: %d active, %d rivals", name, active, rivals)
+		}
+	}
+}
+
+// Every replica needs the same master key, and none makes one.
+func TestReplicaMasterKey(t *testing.T) {
+	list := replicas(t, 1)
+	c := list[0].config()
+	c.MasterKeyFile = ""
+	if _, err := Open(context.Background(), c); !errors.Is(err, ErrMasterKey) {
+		t.Errorf("no key: %v", err)
+	}
+	c.MasterKeyFile = t.TempDir() + "/master.key"
+	if _, err := Open(context.Background(), c); !errors.Is(err, ErrMasterKey) {
+		t.Errorf("no key file: %v", err)
+	}
+	if err := createKeyFile(c.MasterKeyFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), c); !errors.Is(err, ErrMasterKey) {
+		t.Errorf("another key: %v", err)
+	}
+}
+
+// A server that is not there, or not as it must be, is told in one line that
+// never holds the password.
+func TestOpenPostgresRefuses(t *testing.T) {
+	url := storetest.NewPostgres(t)
+	for name, c := range map[string]struct{ url, want string }{
+		"down":        {"postgres://u:hunter2@127.0.0.1:1/d", "database unavailable"},
+		"no such":     {strings.Replace(url, "/postgres?", "/none?", 1), "SQLSTATE 3D000"},
+		"not durable": {url + "&synchronous_commit=off", "synchronous_commit is off"},
+		"no URL":      {"postgres://u:hunter2@[::1", "open database"},
+		"port":        {"postgres://u:hunter2@h:x/d", "open database"},
+		"other":       {"mysql://u:hunter2@h/d", "postgres:// URL"},
+	} {
+		_, err := Open(context.Background(), Config{Database: c.url, MasterKeyFile: "x"})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %q", name, err)
+		}
+	}
+	if got := Redact("postgres://u:hunter2@h/d?password=hunter2"); strings.Contains(got, "hunter2") {
+		t.Errorf("redacted: %s", got)
+	}
+}

@@ -1,0 +1,138 @@
+// Package storetest gives tests a database: a new SQLite file, or a schema of
+// its own on a PostgreSQL server that runs for the test's process only.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver
+)
+
+// backend is the variable that says which database New gives.
+const backend = "DOMAIND_TEST_DATABASE"
+
+// postgresql is the value of backend for PostgreSQL; anything else is SQLite.
+const postgresql = "postgres"
+
+// Postgres reports whether New gives a PostgreSQL database.
+func Postgres() bool { return os.Getenv(backend) == postgresql }
+
+// SQLiteOnly skips a test of what only SQLite has.
+func SQLiteOnly(tb testing.TB) {
+	tb.Helper()
+	if Postgres() {
+		tb.Skip("about SQLite only")
+	}
+}
+
+// New returns what to open, and the file of its master key. A test may open it
+// many times; what dir has is reused.
+func New(tb testing.TB, dir string) (database, masterKeyFile string) {
+	tb.Helper()
+	key := filepath.Join(dir, "master.key")
+	if !Postgres() {
+		return filepath.Join(dir, "domaind.db"), key
+	}
+	if err := writeKey(key); err != nil {
+		tb.Fatal(err)
+	}
+	return NewPostgres(tb), key
+}
+
+// masterKey is a key that protects nothing.
+const masterKey = "dGVzdCBrZXksIDMyIG9jdGV0cywgbm90IHNlY3JldCE=\n"
+
+func writeKey(file string) error {
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	return os.WriteFile(file, []byte(masterKey), 0o600)
+}
+
+// NewPostgres returns the URL of an empty schema on the test's server, which it
+// starts if need be. Where there is no PostgreSQL it skips the test, or fails
+// it when DOMAIND_REQUIRE_SERVERS is set.
+func NewPostgres(tb testing.TB) string {
+	tb.Helper()
+	server, err := running()
+	if errors.Is(err, errMissing) && !required() {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name, err := server.schema()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return server.url(name)
+}
+
+// Available reports whether there is a PostgreSQL to test with; it says so on
+// standard error when there is none.
+func Available() bool {
+	_, err := running()
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, errMissing) && !required():
+		fmt.Fprintln(os.Stderr, "SKIPPED on PostgreSQL:", err)
+		return false
+	default:
+		fmt.Fprintln(os.Stderr, "PostgreSQL:", err)
+		os.Exit(1)
+		return false
+	}
+}
+
+// Run runs a package's tests on SQLite, and again on PostgreSQL where there is
+// one, and returns the exit code.
+func Run(m *testing.M) int {
+	if os.Getenv(backend) != "" {
+		return m.Run()
+	}
+	code := m.Run()
+	if code != 0 || !Available() {
+		return code
+	}
+	if err := os.Setenv(backend, postgresql); err != nil {
+		return 1
+	}
+	defer os.Unsetenv(backend)
+	// A server is slower to make a database than a file is to create.
+	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("20")
+	}
+	fmt.Fprintln(os.Stderr, "again on PostgreSQL:")
+	return m.Run()
+}
+
+func required() bool { return os.Getenv("DOMAIND_REQUIRE_SERVERS") == "1" }
+
+// running starts the server on the first call.
+var running = sync.OnceValues(startServer)
+
+// schema makes an empty schema and returns its name.
+func (s *server) schema() (name string, err error) {
+	db, err := sql.Open("pgx", s.url("public"))
+	if err != nil {
+		return "", err
+	}
+	name = fmt.Sprintf("t%d", s.schemas.Add(1))
+	_, err = db.ExecContext(context.Background(), "CREATE SCHEMA "+name)
+	return name, errors.Join(err, db.Close())
+}
+
+func (s *server) url(schema string) string {
+	q := url.Values{"host": {s.dir}, "port": {port}, "user": {"postgres"}, "search_path": {schema}}
+	return "postgres:///postgres?" + q.Encode()
+}
