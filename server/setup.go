@@ -107,6 +107,9 @@ func (s *Server) withLink(next func(echo.Context, store.OpenLink) error) echo.Ha
 		if err != nil {
 			return err
 		}
+		if err := s.limits.request("setup:"+l.Tenant.UserID+" "+l.Domain, h); err != nil {
+			return err
+		}
 		return next(c, l)
 	}
 }

@@ -60,13 +60,12 @@ type recordView struct {
 	Priority            uint16
 	TTL                 int
 	Observed            []string
-	More                int // observed, and not shown
 	Detail, Hint        string
 	Warnings            []string
 }
 
-// maxShown is how many values found in DNS a card shows.
-const maxShown = 5
+// maxServers is how many name servers the page names.
+const maxServers = 5
 
 // setupView reads what the page of a link shows.
 func (s *Server) setupView(ctx context.Context, l store.OpenLink) (setupView, error) {
@@ -87,7 +86,7 @@ func (s *Server) setupView(ctx context.Context, l store.OpenLink) (setupView, er
 		v.Zone = zone.Name
 	}
 	if v.Provider == nil {
-		v.Servers = strings.Join(zone.Servers[:min(len(zone.Servers), maxShown)], ", ")
+		v.Servers = strings.Join(zone.Servers[:min(len(zone.Servers), maxServers)], ", ")
 	}
 	if at := d.Domain.LastCheckedAt; !at.IsZero() {
 		v.Checked, v.CheckedAt = ago(now.Sub(at)), at.UTC().Format(time.RFC3339)
@@ -133,7 +132,7 @@ func (v *setupView) say(d store.Details) {
 		v.Tone, v.Lead = toneFix, "The domain is in use by another account"
 		v.Text = "The records are right, but another account has proved this domain before. Ask whoever sent you this link."
 	case fix:
-		v.Tone, v.Lead = toneFix, "Almost there: some records need a change"
+		v.Tone, v.Lead = toneFix, "Some records need a change"
 		v.Text = "The cards below say what was found, and what to change."
 	case v.Done > 0:
 		v.Tone, v.Lead = toneWait, "On the way"
@@ -152,19 +151,18 @@ func toRecordView(r store.Record, zone Zone) recordView {
 		Part: fmt.Sprintf("record-%d", r.ID), ID: r.ID, Type: r.Type, Status: string(r.Status), Code: r.Code,
 		Purpose: strings.ToUpper(string(r.Purpose)), What: purposes[r.Purpose], Optional: !r.Required,
 		Host: zone.host(r.Name, r.Host), Name: r.Name, Value: toEnter(r), IsMX: r.Purpose == dnscheck.PurposeMX,
-		Priority: r.Priority, TTL: r.TTL, Detail: r.Detail, Hint: r.Hint,
+		Priority: r.Priority, TTL: r.TTL, Detail: r.Detail,
 	}
 	v.Tone, v.Label = look(r)
-	v.Merged = v.Value != r.Value
+	v.Merged = v.Tone != toneOK && v.Value != r.Value
+	v.Hint = onCard(r.Hint, r, v)
 	if v.Type == dnscheck.TypeTXT {
-		r.Value = v.Value
 		line := dnscheck.Zone(toPublish([]store.Record{{Type: r.Type, Name: r.Name, Value: v.Value}}))
 		_, quoted, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " TXT ")
 		v.Split = quoted
 	}
 	if v.Tone != toneOK {
-		v.Observed = r.Observed[:min(len(r.Observed), maxShown)]
-		v.More = len(r.Observed) - len(v.Observed)
+		v.Observed = r.Observed
 	}
 	for _, w := range r.Warnings {
 		v.Warnings = append(v.Warnings, w.Detail)
@@ -180,13 +178,33 @@ var purposes = map[dnscheck.Purpose]string{
 }
 
 // toEnter is the value that the admin should publish: where a record of his own
-// is in the way, the one that keeps what is in it.
+// is in the way, the one that keeps what is in it; and where his own is right,
+// that one, so that nobody replaces it by less.
 func toEnter(r store.Record) string {
-	if r.Suggested != "" && (r.Status != store.RecordStatusVerified || r.Degraded) {
+	right := r.Status == store.RecordStatusVerified && !r.Degraded
+	own := r.Purpose == dnscheck.PurposeSPF || r.Purpose == dnscheck.PurposeDMARC
+	switch {
+	case right && own && len(r.Observed) == 1 && !strings.ContainsAny(r.Observed[0], `\…`): // neither escaped nor cut
+		return r.Observed[0]
+	case !right && r.Suggested != "":
 		return r.Suggested
 	}
 	return r.Value
 }
+
+// onCard fits a hint to its card, which shows the value to copy beside it, and
+// the host as it is entered in the zone.
+func onCard(hint string, r store.Record, v recordView) string {
+	hint = strings.ReplaceAll(hint, "(host "+r.Host+")", "(host "+v.Host+")")
+	hint = strings.ReplaceAll(hint, "with the value: "+v.Value, "with the value below.")
+	if len(v.Value) > longValue {
+		hint = strings.ReplaceAll(hint, v.Value, "the value below.")
+	}
+	return hint
+}
+
+// longValue is how many octets of a value a hint does not repeat.
+const longValue = 100
 
 // look says what a record's state looks like.
 func look(r store.Record) (tone, label string) {
