@@ -102,8 +102,10 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	if a.server, err = server.New(server.Config{
 		Store: a.store, CheckNow: a.monitor.CheckNow, Wake: a.monitor.Wake, Service: service,
 		TestEndpoint: a.mail.TestRoute, WakeDelivery: a.mail.Wake, ForwardingOff: c.Relay == off, PublicURL: public,
-		Policy: c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
-		BootstrapKey: c.APIKey, RateLimit: c.RateLimit, Log: log, AccessLog: slog.New(c.handler(a.access)),
+		NameServers: nameServers(a.dns.config.Shared),
+		Policy:      c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
+		TrustedProxies: c.TrustedProxies, BootstrapKey: c.APIKey, RateLimit: c.RateLimit,
+		Log: log, AccessLog: slog.New(c.handler(a.access)),
 		Registry: metrics.registry, Version: version(),
 	}); err != nil {
 		return nil, err

@@ -17,11 +17,12 @@ import (
 
 // serveCmd runs the service. Its fields are the table of DOMAIND_* variables.
 type serveCmd struct {
-	Listen    string `env:"DOMAIND_LISTEN" default:"127.0.0.1:3000" help:"Address of the API."`
-	APIKey    string `name:"api-key" env:"DOMAIND_API_KEY" placeholder:"KEY" help:"An admin key to accept from the start; at least 12 characters."`
-	PublicURL string `name:"public-url" env:"DOMAIND_PUBLIC_URL" placeholder:"URL" help:"What links start with (default: http:// and the listen address)."`
-	RateLimit int    `env:"DOMAIND_RATE_LIMIT" default:"600" help:"Requests a minute and key; 0 lifts all limits."`
-	DKIMPool  int    `name:"dkim-pool" env:"DOMAIND_DKIM_POOL" default:"64" help:"DKIM keys kept ready."`
+	Listen         string     `env:"DOMAIND_LISTEN" default:"127.0.0.1:3000" help:"Address of the API."`
+	APIKey         string     `name:"api-key" env:"DOMAIND_API_KEY" placeholder:"KEY" help:"An admin key to accept from the start; at least 12 characters."`
+	PublicURL      string     `name:"public-url" env:"DOMAIND_PUBLIC_URL" placeholder:"URL" help:"What links start with (default: http:// and the listen address)."`
+	TrustedProxies prefixList `name:"trusted-proxies" env:"DOMAIND_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Where proxies are whose X-Forwarded-For is believed (default: none)."`
+	RateLimit      int        `env:"DOMAIND_RATE_LIMIT" default:"600" help:"Requests a minute and key; 0 lifts all limits."`
+	DKIMPool       int        `name:"dkim-pool" env:"DOMAIND_DKIM_POOL" default:"64" help:"DKIM keys kept ready."`
 
 	DemoteAfter time.Duration `env:"DOMAIND_DEMOTE_AFTER" default:"24h" help:"How long a verified record must be bad before it fails."`
 	PendingFor  time.Duration `env:"DOMAIND_PENDING_FOR" default:"72h" help:"How long a new record may be bad before it fails."`
