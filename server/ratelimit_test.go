@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -88,4 +89,50 @@ func TestWrongKeysAreLimitedByAddress(t *testing.T) {
 	if a, b := call("wrong"), call(adminKey); a != http.StatusTooManyRequests || b != http.StatusOK {
 		t.Errorf("the 61st wrong key: %d, a good key from there: %d", a, b)
 	}
+}
+
+// TestForwardedAddress wants a client's address from a proxy that is trusted,
+// and from nobody else.
+func TestForwardedAddress(t *testing.T) {
+	for _, tt := range []struct {
+		name, forwarded string
+		proxies         []netip.Prefix
+		limited         bool // with the clients before it, which came by 192.0.2.0/24
+	}{
+		{name: "no proxy", forwarded: "198.51.100.9", limited: true},
+		{name: "not this one", proxies: prefixes("10.0.0.0/8"), forwarded: "198.51.100.9", limited: true},
+		{name: "another client", proxies: prefixes("127.0.0.0/8"), forwarded: "198.51.100.9"},
+		{name: "the same client", proxies: prefixes("127.0.0.0/8"), forwarded: "192.0.2.1", limited: true},
+		{name: "what the client claims", proxies: prefixes("127.0.0.0/8"), forwarded: "198.51.100.9, 192.0.2.1", limited: true},
+		{name: "two proxies", proxies: prefixes("127.0.0.0/8", "10.0.0.0/8"), forwarded: "192.0.2.1, 10.1.1.1", limited: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+			h := start(t, func(cfg *server.Config) {
+				cfg.RateLimit, cfg.Now, cfg.TrustedProxies = 10_000, c.Now, tt.proxies
+			})
+			call := func(forwarded string) int {
+				resp, _ := h.do(http.MethodGet, "/v2/domains?user_id=u1", "", "x-api-key", "wrong", "X-Forwarded-For", forwarded)
+				return resp.StatusCode
+			}
+			for range 60 {
+				call("192.0.2.1")
+			}
+			want := http.StatusUnauthorized
+			if tt.limited {
+				want = http.StatusTooManyRequests
+			}
+			if got := call(tt.forwarded); got != want {
+				t.Errorf("status %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -80,6 +81,9 @@ type Config struct {
 	// PrivateWebhooks are the prefixes that a webhook may reach although they
 	// are not public.
 	PrivateWebhooks []netip.Prefix
+	// TrustedProxies are where proxies are whose X-Forwarded-For is believed;
+	// none means that the peer of a connection is the client.
+	TrustedProxies []netip.Prefix
 	// BootstrapKey is an admin key to accept beside those of the store; any
 	// text of at least 12 characters. "" is none.
 	BootstrapKey string
@@ -170,7 +174,7 @@ func withDefaults(p name.Policy, service dnscheck.Service) name.Policy {
 func (s *Server) routes() (*echo.Echo, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.IPExtractor = echo.ExtractIPDirect()
+	e.IPExtractor = clientAddress(s.cfg.TrustedProxies)
 	e.HTTPErrorHandler = s.writeProblem
 	e.Use(s.observe, limitHeaders, carryOut)
 	operations, err := s.operations()
@@ -186,6 +190,20 @@ func (s *Server) routes() (*echo.Echo, error) {
 	s.serveSetup(e)
 	e.GET("/metrics", echo.WrapHandler(s.metrics.handler))
 	return e, nil
+}
+
+// clientAddress says how the address of a client is found: the last one that
+// no trusted proxy has.
+func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		addr := p.Masked().Addr()
+		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(p.Bits(), addr.BitLen())}))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
 // Handler returns the server as an http.Handler.
