@@ -52,9 +52,12 @@ type NotifierConfig struct {
 // Notifier tells the operator what happens to the domains: signed webhooks, at
 // least once, in the order of each domain. It is safe for concurrent use.
 type Notifier struct {
-	c       NotifierConfig
-	client  *http.Client
-	breaker *breaker
+	c      NotifierConfig
+	client *http.Client
+
+	mu     sync.Mutex
+	fails  int       // in a row
+	probed time.Time // when an endpoint that is down was last tried
 }
 
 // NewNotifier returns a Notifier that sends nothing before Run.
@@ -74,9 +77,7 @@ func NewNotifier(c NotifierConfig) (*Notifier, error) {
 	if c.OnEvent == nil {
 		c.OnEvent = func(string) {}
 	}
-	return &Notifier{
-		c: c, client: newClient(GuardedDialer(c.AllowPrivate).DialContext, c.Roots), breaker: newBreaker(c.Now),
-	}, nil
+	return &Notifier{c: c, client: newClient(GuardedDialer(c.AllowPrivate).DialContext, c.Roots)}, nil
 }
 
 // Run sends what is due until ctx ends; it returns when the tries in progress
@@ -133,26 +134,53 @@ func (n *Notifier) pass(ctx context.Context) (int, error) {
 	if err != nil || next.IsZero() || next.After(n.c.Now()) {
 		return 0, err
 	}
-	room := 0
-	for room < perEndpoint {
-		if _, ok := n.breaker.enter(n.c.URL); !ok {
-			break
-		}
-		room++
-	}
+	room := n.room()
 	if room == 0 {
 		return 0, nil
 	}
 	jobs, err := n.c.Store.DueEvents(ctx, room)
-	for range room - len(jobs) {
-		n.breaker.leave(n.c.URL, false, false)
-	}
 	var all sync.WaitGroup
 	for _, j := range jobs {
 		all.Go(func() { n.work(ctx, j) })
 	}
 	all.Wait()
 	return len(jobs), err
+}
+
+// room is how many events may be tried now.
+func (n *Notifier) room() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.c.Now()
+	switch {
+	case n.fails < breakAfter:
+		return perEndpoint
+	case now.Sub(n.probed) < probeEvery:
+		return 0
+	}
+	n.probed = now
+	return 1
+}
+
+// note learns from a try whether the endpoint is up. It is one endpoint, so
+// that all that the breaker of the mail webhooks does is not needed.
+func (n *Notifier) note(a posted) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case a.Error == "":
+		n.fails = 0
+	case !a.asksForPatience():
+		if n.fails++; n.fails == breakAfter {
+			n.probed = n.c.Now()
+		}
+	}
+}
+
+func (n *Notifier) isDown() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fails >= breakAfter
 }
 
 // work makes one try and writes what became of it.
@@ -164,11 +192,10 @@ func (n *Notifier) work(ctx context.Context, j store.EventJob) {
 	a := post(ctx, n.client, outgoing{
 		url: n.c.URL, secrets: []store.Secret{n.c.Secret}, id: j.WebhookID(), text: text,
 	}, n.c.Now)
-	patience := a.asksForPatience()
-	n.breaker.leave(n.c.URL, a.Error != "", !patience && ctx.Err() == nil)
 	if ctx.Err() != nil {
 		return // the lease ends by itself, and the try was not a fair one
 	}
+	n.note(a)
 	result, err := n.finish(context.WithoutCancel(ctx), j, a)
 	n.c.OnEvent(result)
 	switch {
@@ -185,7 +212,7 @@ func (n *Notifier) work(ctx context.Context, j store.EventJob) {
 // drop gives up what waits behind an endpoint that has been down for so long
 // that a probe a minute would never come to an end with it.
 func (n *Notifier) drop(ctx context.Context) {
-	if !n.breaker.isOpen(n.c.URL) {
+	if !n.isDown() {
 		return
 	}
 	switch dropped, err := n.c.Store.DropEvents(ctx); {
