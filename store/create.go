@@ -70,7 +70,8 @@ type creation struct {
 
 func (c *creation) run(x *tx) error {
 	c.created = false // it may be done again
-	if err := x.lockName(c.n.Name); err != nil {
+	// Not lockName: a create must not wait for the claims of others.
+	if err := x.lock(x.s.dialect.lockClaim, c.t.UserID, c.n.Name); err != nil {
 		return err
 	}
 	old, err := scanClaim(x.queryRow(context.Background(), `SELECT `+claimColumns+` FROM domain

@@ -39,6 +39,8 @@ type dialect struct {
 	// lockName keeps the writers of other processes from all claims on a name
 	// until the transaction ends; "" where only one transaction writes at a time.
 	lockName string
+	// lockClaim does so for the claim of one user.
+	lockClaim string
 	// lockMessage does so for one message.
 	lockMessage string
 	// spool says that large messages lie beside the database, not in it.

@@ -24,6 +24,7 @@ func postgresDialect() *dialect {
 		writers: 8, batch: 1, readers: 16, numbered: true,
 		skipLocked:    `FOR UPDATE SKIP LOCKED`,
 		clock:         `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT`,
+		lockClaim:     `SELECT id FROM domain WHERE user_id = ? AND name = ? FOR UPDATE`,
 		lockName:      `SELECT id FROM domain WHERE name = ? ORDER BY id FOR UPDATE`,
 		lockMessage:   `SELECT id FROM message WHERE id = ? FOR UPDATE`,
 		openSchema:    func(url string, _ bool) (*sqlx.DB, error) { return openPostgres(url, 2, nil) },

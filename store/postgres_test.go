@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/store/storetest"
@@ -108,6 +109,24 @@ func TestReplicasCreate(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s was created %d times", name, n)
 		}
+	}
+}
+
+// A create does not wait for what another user's claim on the name is busy with.
+func TestReplicaCreateWaitsForNobody(t *testing.T) {
+	list := replicas(t, 2)
+	list[0].create("u1", "customer.com")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	err := list[0].write(ctx, func(x *tx) error {
+		if err := x.lockName("customer.com"); err != nil {
+			return err
+		}
+		_, _, err := list[1].CreateDomain(ctx, tenant("u2"), NewDomain{Name: "customer.com"})
+		return err
+	})
+	if err != nil {
+		t.Errorf("create: %v", err)
 	}
 }
 

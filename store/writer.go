@@ -71,17 +71,17 @@ func (x *tx) exec(q string, args ...any) (int64, error) {
 
 // lockName has the transaction be the only one, of all processes, that works on
 // the claims on a name, until it ends. Every write that reads a claim before it
-// writes it starts with it.
+// writes it starts with it, but for a create: that touches its own claim only.
 func (x *tx) lockName(name string) error { return x.lock(x.s.dialect.lockName, name) }
 
 // lockMessage does so for a message.
 func (x *tx) lockMessage(id string) error { return x.lock(x.s.dialect.lockMessage, id) }
 
-func (x *tx) lock(q, value string) error {
+func (x *tx) lock(q string, args ...any) error {
 	if q == "" {
 		return nil
 	}
-	_, err := x.exec(q, value)
+	_, err := x.exec(q, args...)
 	return wrap("lock rows", err)
 }
 
