@@ -196,7 +196,7 @@ func toEnter(r store.Record) string {
 // the host as it is entered in the zone.
 func onCard(hint string, r store.Record, v recordView) string {
 	hint = strings.ReplaceAll(hint, "(host "+r.Host+")", "(host "+v.Host+")")
-	hint = strings.ReplaceAll(hint, "with the value: "+v.Value, "with the value below.")
+	hint = strings.ReplaceAll(hint, "the value: "+v.Value, "the value below.")
 	if len(v.Value) > longValue {
 		hint = strings.ReplaceAll(hint, v.Value, "the value below.")
 	}

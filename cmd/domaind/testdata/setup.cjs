@@ -100,6 +100,9 @@ const withScript = async (browser) => {
   const value = await spf.locator('code.value').first().textContent();
   assert.match(value, /include:_spf\.other\.example/);
   await look(page, 'mistakes');
+  await page.setViewportSize({ width: 840, height: 800 });
+  await page.evaluate(() => document.activeElement.blur());
+  await page.screenshot({ path: path.join(shots, 'screenshot.png'), fullPage: true, clip: { x: 0, y: 0, width: 840, height: 1500 } });
 
   await ask(`publish all ${value}`);
   await page.waitForFunction(() => document.querySelectorAll('article[data-status="verified"]').length === 4, undefined, { timeout: 60000 });
