@@ -23,25 +23,31 @@ func schemaOf(t *testing.T, db *sqlx.DB, columns, indexes string) map[string][]s
 	t.Helper()
 	out := make(map[string][]string)
 	for _, q := range []string{columns, indexes} {
-		rows, err := db.Query(q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var of, what string
-			if err := rows.Scan(&of, &what); err != nil {
-				t.Fatal(err)
-			}
-			out[of] = append(out[of], what)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		rows.Close()
+		readSchema(t, db, q, out)
 	}
 	delete(out, "goose_db_version") // goose's own
 	delete(out, "sqlite_sequence")
 	return out
+}
+
+// readSchema adds what a query says of each table.
+func readSchema(t *testing.T, db *sqlx.DB, q string, out map[string][]string) {
+	t.Helper()
+	rows, err := db.Query(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var of, what string
+		if err := rows.Scan(&of, &what); err != nil {
+			t.Fatal(err)
+		}
+		out[of] = append(out[of], what)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A key is an index on both; its name is the database's own. The definition of

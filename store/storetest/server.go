@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,7 +51,7 @@ func startServer() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("/bin/sh", "-c", script, "sh", bin, dir)
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", bin, dir)
 	if cmd.SysProcAttr, err = asPostgres(dir); err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func Run(m *testing.M) int {
 	if err := os.Setenv(backend, postgresql); err != nil {
 		return 1
 	}
-	defer os.Unsetenv(backend)
+	defer func() { _ = os.Unsetenv(backend) }()
 	// A server is slower to make a database than a file is to create.
 	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set("20")
