@@ -18,7 +18,7 @@ type domainCmd struct {
 	Create domainCreateCmd `cmd:"" help:"Create a domain, and show the records to publish."`
 	Get    domainGetCmd    `cmd:"" help:"Show a domain, its records and what is wrong with them."`
 	List   domainListCmd   `cmd:"" help:"List the user's domains."`
-	Verify domainVerifyCmd `cmd:"" help:"Check DNS now: exit 0 active and whole, 1 not, 2 could not tell."`
+	Verify domainVerifyCmd `cmd:"" help:"Check DNS now: exit 0 when the domain is active and whole, else 1."`
 	Route  domainRouteCmd  `cmd:"" help:"Show or set what happens to inbound mail."`
 	Delete domainDeleteCmd `cmd:"" help:"Delete a domain."`
 	Zone   domainZoneCmd   `cmd:"" help:"Print the records to publish as lines of a zone file."`
