@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,5 +167,43 @@ func (p *setupPage) revoke() {
 	r, err := p.RevokeSetupLinksWithResponse(p.t.Context(), setupDomain, &client.RevokeSetupLinksParams{UserID: labUser})
 	if err != nil || r.JSON200 == nil || r.JSON200.Revoked != 1 {
 		p.t.Errorf("revoke: %v %s", err, r.Body)
+	}
+}
+
+// TestSetupZone creates a domain below its zone: the page names the provider by
+// the NS records of the zone, and the hosts as they are entered there.
+func TestSetupZone(t *testing.T) {
+	dnsServer, err := dnstest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(dnsServer.Close)
+	p := &setupPage{t: t, dns: dnsServer}
+	p.set(setupDomain+". 60 IN NS ns1.digitalocean.com.", "mx.example.com. 60 IN A 192.0.2.10")
+	p.service = serve(t, "DOMAIND_API_KEY="+labKey, "DOMAIND_MX_HOST=mx.example.com", "DOMAIND_PUBLIC_URL=https://mail.example.net/app/",
+		"DOMAIND_DNS_SERVERS="+dnsServer.Addr().String(), "DOMAIND_DNS_DIRECT=false")
+	domain := "shop." + setupDomain
+	_ = must[client.DomainDetails](t)(p.create(t.Context(), domain))
+	link, err := p.CreateSetupLinkWithResponse(t.Context(), domain, client.CreateSetupLinkRequest{UserID: labUser})
+	if err != nil || link.JSON201 == nil {
+		t.Fatalf("setup link: %v %s", err, link.Body)
+	}
+	path, ok := strings.CutPrefix(link.JSON201.URL, "https://mail.example.net/app")
+	if !ok {
+		t.Fatalf("url %s", link.JSON201.URL)
+	}
+	reply, err := http.Get(p.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	page, err := io.ReadAll(reply.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Your DNS is at DigitalOcean", ">shop<", ">_dmarc.shop<", ">_dmarc.shop.customer.com<"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
 	}
 }
