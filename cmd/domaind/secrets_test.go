@@ -25,13 +25,16 @@ func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
 	h := &hideout{t: t, dir: t.TempDir(), known: map[string][]byte{}}
 	const bootstrap, first, second = "bootstrap-key-canary-01", "first-webhook-canary-02", "second-webhook-canary-03"
+	const events = "whsec_ZXZlbnRzLWNhbmFyeS0wNC1hbmQtc29tZS1tb3Jl"
 	database := filepath.Join(h.dir, "domaind.db")
 	h.env = []string{"DOMAIND_DATABASE=" + database}
 	h.service = serve(t, "DOMAIND_API_KEY="+bootstrap, "DOMAIND_MX_HOST=mx.example.com", "DOMAIND_DNS_SERVERS=127.0.0.1:1",
-		"DOMAIND_DATABASE="+database, "DOMAIND_LOG_LEVEL=debug", "DOMAIND_DKIM_POOL=1")
+		"DOMAIND_DATABASE="+database, "DOMAIND_LOG_LEVEL=debug", "DOMAIND_DKIM_POOL=1",
+		"DOMAIND_EVENTS_WEBHOOK_URL=https://events.invalid/", "DOMAIND_EVENTS_WEBHOOK_SECRET="+events)
 	h.key = strings.TrimSpace(string(h.run("key", "create", "--scope", "admin", "--name", "canary")))
 	h.know("bootstrap key", []byte(bootstrap))
 	h.know("API key", []byte(h.key))
+	h.know("secret of the events", []byte(events))
 	h.know("first webhook secret", []byte(first))
 	h.know("replaced webhook secret", []byte(second))
 	h.knowMasterKey("master key")
@@ -154,11 +157,18 @@ func (h *hideout) call(method, path, body string) (int, []byte) {
 		h.t.Fatal(err)
 	}
 	where := fmt.Sprintf("the answer %d to %s %s", reply.StatusCode, method, path)
-	if !strings.Contains(path, "generated.com/route") { // it shows what it generated, once
+	if !tells(path) {
 		h.search(where, text)
 	}
 	h.search(where+", its headers", fmt.Append(nil, reply.Header))
 	return reply.StatusCode, text
+}
+
+// tells reports whether a call may answer with a secret: one that it generated,
+// or the token that it was called by, for the links of the page.
+func tells(path string) bool {
+	return strings.HasSuffix(path, "generated.com/route") || strings.HasSuffix(path, "/setup-link") ||
+		strings.HasPrefix(path, "/setup/")
 }
 
 // must makes a request that has to succeed.
@@ -193,6 +203,15 @@ func (h *hideout) live(first, second string) {
 		h.t.Fatal(err)
 	}
 	h.know("generated webhook secret", []byte(answer.Route.Secret))
+
+	var link struct{ URL string }
+	if err := json.Unmarshal(h.must(http.MethodPost, "/v2/domains/customer.com/setup-link", `{"user_id":"u1"}`), &link); err != nil {
+		h.t.Fatal(err)
+	}
+	page := strings.TrimPrefix(link.URL, h.url)
+	h.know("token of the setup link", []byte(page[strings.LastIndex(page, "/")+1:]))
+	h.must(http.MethodGet, page, "")
+	h.call(http.MethodGet, page+"x", "")
 
 	var details struct{ DNS []struct{ ID int64 } }
 	if err := json.Unmarshal(h.must(http.MethodGet, "/v2/domains/customer.com/dns?user_id=u1", ""), &details); err != nil {
