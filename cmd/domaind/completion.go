@@ -76,19 +76,20 @@ func texts(words []word) string {
 // offers what may follow the last one.
 func bashCompletion(w io.Writer, all []completion) {
 	_, _ = fmt.Fprint(w, "# bash completion for domaind: source <(domaind completion bash)\n_domaind() {\n"+
-		"  local word at= words=\n  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n    case \"$at $word\" in\n")
+		"  local word at= next=\n  for word in \"${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}\"; do\n    case \"$at $word\" in\n")
 	for _, c := range all[1:] {
 		_, _ = fmt.Fprintf(w, "      '%s') at='%s' ;;\n", c.path, c.path)
 	}
 	_, _ = fmt.Fprint(w, "    esac\n  done\n  case \"$at\" in\n")
 	for _, c := range all {
-		_, _ = fmt.Fprintf(w, "    '%s') words='%s' ;;\n", c.path, texts(c.words))
+		_, _ = fmt.Fprintf(w, "    '%s') next='%s' ;;\n", c.path, texts(c.words))
 	}
-	_, _ = fmt.Fprint(w, "  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"+
+	_, _ = fmt.Fprint(w, "  esac\n  COMPREPLY=($(compgen -W \"$next\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"+
 		"complete -o default -F _domaind domaind\n")
 }
 
-// zshCompletion is bash's, by the layer that zsh has for it.
+// zshCompletion is bash's, by the layer that zsh has for it. It keeps to what
+// both spell alike, and off the parameter words, which is zsh's own.
 func zshCompletion(w io.Writer, all []completion) {
 	_, _ = fmt.Fprint(w, "# zsh completion for domaind: source <(domaind completion zsh)\nautoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n")
 	bashCompletion(w, all)
