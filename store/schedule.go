@@ -59,10 +59,11 @@ func (s Schedule) spacing() time.Duration { return s.DemoteAfter / 144 }
 func (s Schedule) contest() time.Duration { return s.DemoteAfter / 24 }
 
 // negative is how long an unconfirmed look stays unconfirmed by another: for
-// as long as a cache may answer it, 1 min to 3 h of 24 h (RFC 2308 section 5).
-// Asking twice in a row proves nothing, whatever the answer says.
+// as long as a cache may answer it, and 3 h of 24 h at most (RFC 2308 section
+// 5). Asking twice in a row proves nothing, whatever the answer says: one unit
+// of the schedule lies between, or less where demotions are set to be quick.
 func (s Schedule) negative(ttl time.Duration) time.Duration {
-	return max(s.spacing()/10, min(ttl, s.DemoteAfter/8))
+	return max(min(s.Unit, s.spacing()/10), min(ttl, s.DemoteAfter/8))
 }
 
 // span is how far apart the first and the last look against a record must be:
