@@ -15,6 +15,10 @@ const (
 	leaseForward  = 11 * time.Minute
 )
 
+// maxAttempts is how many attempts of a delivery are kept, the last ones: an
+// endpoint that asks for patience each second would fill the disk.
+const maxAttempts = 200
+
 // DeliveryJob is a claimed delivery with all that a try needs.
 type DeliveryJob struct {
 	Delivery
@@ -159,6 +163,11 @@ func (x *tx) finish(j DeliveryJob, o Outcome) error {
 			ms(a.At), a.Took.Milliseconds(), a.Status, a.Error, a.Answer, j.ID)
 		if err != nil {
 			return wrap("insert attempt", err)
+		}
+		_, err = x.exec(`DELETE FROM attempt WHERE delivery_id = ?
+			AND n <= (SELECT attempts FROM delivery WHERE id = ?) - ?`, j.ID, j.ID, maxAttempts)
+		if err != nil {
+			return wrap("drop old attempts", err)
 		}
 	}
 	if o.Gone != 0 {

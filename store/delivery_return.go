@@ -12,6 +12,7 @@ import (
 // the sender it was from.
 type Returned struct {
 	Recipient Recipient
+	State     DeliveryState
 	MailFrom  string
 	Auth      *Auth // nil when the sender was never judged
 }
@@ -21,9 +22,10 @@ type Returned struct {
 func (s *Store) Returned(ctx context.Context, deliveryID string) (Returned, error) {
 	var r Returned
 	var auth string
-	err := s.read.queryRow(ctx, `SELECT d.domain, d.domain_id, d.user_id, d.rcpt_to, m.mail_from, m.auth
+	err := s.read.queryRow(ctx, `SELECT d.domain, d.domain_id, d.user_id, d.rcpt_to, d.state, m.mail_from, m.auth
 		FROM delivery d JOIN message m ON m.id = d.message_id WHERE d.id = ?`, deliveryID).
-		Scan(&r.Recipient.Domain, &r.Recipient.DomainID, &r.Recipient.UserID, &r.Recipient.Address, &r.MailFrom, &auth)
+		Scan(&r.Recipient.Domain, &r.Recipient.DomainID, &r.Recipient.UserID, &r.Recipient.Address, &r.State,
+			&r.MailFrom, &auth)
 	if err != nil {
 		return Returned{}, wrap("read returned delivery", err)
 	}

@@ -135,7 +135,7 @@ func (x *tx) releaseRoute(c claim) error {
 func (x *tx) holdMail(c claim) error {
 	_, err := x.exec(`UPDATE delivery SET state = 'held', hold = ?, next_at = 0, done_at = ?, keep_until = ?,
 		epoch = epoch + 1 WHERE domain_id = ? AND user_id = ? AND state = 'queued'`,
-		HoldDomainDeleted, ms(x.now), ms(x.now.Add(x.s.Retention())), c.ID, c.UserID)
+		HoldDomainDeleted, ms(x.now), ms(x.now.Add(max(failedFor, x.s.Retention()))), c.ID, c.UserID)
 	if err != nil {
 		return wrap("hold mail", err)
 	}

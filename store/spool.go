@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,6 +33,8 @@ const orphanAge = time.Hour
 type spool struct {
 	dir string
 	mu  sync.RWMutex
+	// rooted says that the directory itself is durable in its parent.
+	rooted atomic.Bool
 }
 
 func (s *Store) spool() *spool { return s.mail.spoolOf(s.c) }
@@ -136,9 +139,21 @@ func (b *Body) place() error {
 			return spoolErr("sync spool", err)
 		}
 		if d == b.spool.dir || len(d) <= len(b.spool.dir) {
-			return nil
+			return b.spool.root()
 		}
 	}
+}
+
+// root makes the entry of the spool in its parent durable, once.
+func (p *spool) root() error {
+	if p.rooted.Load() {
+		return nil
+	}
+	if err := syncDir(filepath.Dir(p.dir)); err != nil {
+		return spoolErr("sync spool", err)
+	}
+	p.rooted.Store(true)
+	return nil
 }
 
 func syncDir(dir string) error {
