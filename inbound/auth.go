@@ -66,7 +66,13 @@ func (s *Server) checkSPF(ctx context.Context, m store.Message) store.AuthSPF {
 	if ip == nil || s.c.Resolver == nil {
 		return store.AuthSPF{Result: resultNone, Domain: domain}
 	}
-	result, _ := spf.CheckHostWithSender(ip, m.Helo, m.MailFrom,
+	// The library takes what is behind the first at sign for the domain, and a
+	// quoted local part may hold one.
+	sender := m.MailFrom
+	if local, d := store.SplitAddress(sender); d != "" {
+		sender = strings.ReplaceAll(local, "@", "_") + "@" + d
+	}
+	result, _ := spf.CheckHostWithSender(ip, m.Helo, sender,
 		spf.WithContext(ctx), spf.WithResolver(lookups{s.c.Resolver}))
 	return store.AuthSPF{Result: string(result), Domain: domain}
 }
@@ -125,8 +131,11 @@ func (s *Server) checkDMARC(ctx context.Context, a store.Auth, from string) stor
 	if a.SPF.Result == resultTempError {
 		out.Result = resultTempError
 	}
+	for i := range a.DKIM {
+		a.DKIM[i].Aligned = a.DKIM[i].Aligned && (!strict("adkim") || a.DKIM[i].Domain == from)
+	}
 	for _, d := range a.DKIM {
-		if d.Result == resultPass && d.Aligned && (!strict("adkim") || d.Domain == from) {
+		if d.Result == resultPass && d.Aligned {
 			out.Result = resultPass
 			return out
 		}

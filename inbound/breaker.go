@@ -15,6 +15,9 @@ const (
 	// queuedWait is what each delivery sent away adds to the wait of the next.
 	queuedWait = 50 * time.Millisecond
 	maxQueued  = 1000
+	// openQueued is the bound while the breaker is open, of ten minutes more:
+	// only a probe gets through, and a backlog need not ask each minute.
+	openQueued = 12_000
 )
 
 // breaker keeps dead endpoints from taking the workers of all others.
@@ -35,9 +38,9 @@ func newBreaker(now func() time.Time) *breaker {
 	return &breaker{now: now, endpoints: map[string]*endpoint{}}
 }
 
-// enter lets a try at an endpoint begin, to be ended by leave, or says how long
-// to wait.
-func (b *breaker) enter(url string) (wait time.Duration, ok bool) {
+// enter lets a try at an endpoint begin, one of most at a time, to be ended by
+// leave, or says how long to wait.
+func (b *breaker) enter(url string, most int) (wait time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.endpoints[url]
@@ -47,13 +50,14 @@ func (b *breaker) enter(url string) (wait time.Duration, ok bool) {
 	}
 	now := b.now()
 	switch {
-	case e.fails < breakAfter && e.open >= perEndpoint:
+	case e.fails < breakAfter && e.open >= most:
 		// The more are sent away, the longer they stay away: a large backlog must
 		// not go round and round before a slow endpoint.
 		e.queued = min(e.queued+1, maxQueued)
 		return time.Second + time.Duration(e.queued)*queuedWait, false
 	case e.fails >= breakAfter && now.Sub(e.probed) < probeEvery:
-		return probeEvery - now.Sub(e.probed), false
+		e.queued = min(e.queued+1, openQueued)
+		return probeEvery - now.Sub(e.probed) + time.Duration(e.queued)*queuedWait, false
 	case e.fails >= breakAfter:
 		e.probed = now
 	}
@@ -80,12 +84,4 @@ func (b *breaker) leave(url string, failed, counts bool) {
 	if e.open == 0 && e.fails == 0 {
 		delete(b.endpoints, url)
 	}
-}
-
-// isOpen reports whether an endpoint gets nothing but a probe now and then.
-func (b *breaker) isOpen(url string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := b.endpoints[url]
-	return e != nil && e.fails >= breakAfter
 }

@@ -19,10 +19,11 @@ type door struct {
 	refused    func(reason string)
 	hostname   string
 
-	mu       sync.Mutex
-	draining bool
-	open     map[*conn]struct{}
-	from     map[netip.Prefix]int
+	mu        sync.Mutex
+	draining  bool
+	listeners []*doorListener
+	open      map[*conn]struct{}
+	from      map[netip.Prefix]int
 }
 
 func newDoor(c Config) *door {
@@ -32,13 +33,30 @@ func newDoor(c Config) *door {
 	}
 }
 
+// guard returns a listener that drain closes: the library knows of none that it
+// is given while it ends, or after.
 func (d *door) guard(l net.Listener) net.Listener {
-	return &doorListener{Listener: netutil.LimitListener(l, d.max), door: d}
+	guarded := &doorListener{Listener: netutil.LimitListener(l, d.max), door: d}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listeners = append(d.listeners, guarded)
+	if d.draining {
+		_ = guarded.Close()
+	}
+	return guarded
 }
 
 type doorListener struct {
 	net.Listener
 	door *door
+	once sync.Once
+	err  error // of the first Close
+}
+
+// Close implements net.Listener; it may be called again.
+func (l *doorListener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
 }
 
 // Accept implements net.Listener.
@@ -103,12 +121,15 @@ func (d *door) isDraining() bool {
 	return d.draining
 }
 
-// drain ends the waiting of every connection that is not in a transfer: the
-// library answers a timeout with 421 and closes.
+// drain closes the listeners, and ends the waiting of every connection that is
+// not in a transfer: the library answers a timeout with 421 and closes.
 func (d *door) drain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.draining = true
+	for _, l := range d.listeners {
+		_ = l.Close()
+	}
 	for c := range d.open {
 		c.mu.Lock()
 		if c.phase == phaseCommand {

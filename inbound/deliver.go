@@ -28,6 +28,18 @@ const (
 	keepFailed    = 30 * 24 * time.Hour
 )
 
+const (
+	// perUser is how many tries the mail of one user gets at a time: slow
+	// endpoints of one must leave workers to the others.
+	perUser = 8
+	// largeMessage is from where on a message has to wait for room in memory, of
+	// which there is largeRoom, for largePerUser of one user; a try holds a
+	// message several times.
+	largeMessage = 1 << 20
+	largeRoom    = 128 << 20
+	largePerUser = 2
+)
+
 // Run sweeps, and makes the deliveries that are due until ctx ends; it returns
 // when those in progress have ended.
 func (s *Server) Run(ctx context.Context) error {
@@ -169,11 +181,64 @@ func (s *Server) try(ctx context.Context, j store.DeliveryJob) (o store.Outcome)
 			o = s.retry(j, j.Mode, &store.Attempt{At: s.c.Now(), Error: "internal error"})
 		}
 	}()
+	wait, leave := s.admit(j)
+	if leave == nil {
+		return s.wait(j, s.spread(wait))
+	}
+	defer leave()
 	raw, err := s.raw(ctx, j)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return s.octetsGone(j)
+	case err != nil:
 		s.c.Log.Error("message not read", "delivery", j.ID, "error", err)
 		return s.wait(j, faultWait)
 	}
+	return s.obey(ctx, j, raw)
+}
+
+// admit lets a try take its share of workers and memory, which leave gives
+// back; a nil leave says how long to wait for it.
+func (s *Server) admit(j store.DeliveryJob) (wait time.Duration, leave func()) {
+	share, most := "user "+j.UserID, perUser
+	size := min(j.Message.Bytes, largeRoom)
+	if size <= largeMessage {
+		size = 0
+	} else {
+		share, most = "large "+j.UserID, largePerUser
+	}
+	wait, ok := s.breaker.enter(share, most)
+	if !ok {
+		return wait, nil
+	}
+	if !s.large.TryAcquire(size) {
+		s.breaker.leave(share, false, false)
+		return time.Second, nil
+	}
+	return 0, func() {
+		s.large.Release(size)
+		s.breaker.leave(share, false, false)
+	}
+}
+
+// octetsGone is what becomes of a delivery whose message is not in the spool,
+// as after a restore without it: an end, in time, and not a try each minute.
+func (s *Server) octetsGone(j store.DeliveryJob) store.Outcome {
+	s.c.Log.Error("message not in the spool", "delivery", j.ID, "message", j.MessageID)
+	if j.State == store.DeliveryStateStored {
+		return s.stored(j)
+	}
+	return s.retry(j, j.Mode, &store.Attempt{At: s.c.Now(), Error: "the message is not in the spool"})
+}
+
+// spread makes a wait up to twice as long, so that a backlog does not come back
+// as one wave.
+func (s *Server) spread(wait time.Duration) time.Duration {
+	return wait + time.Duration(s.c.Rand()*float64(max(wait, time.Second)))
+}
+
+// obey makes one try by the route as it is now.
+func (s *Server) obey(ctx context.Context, j store.DeliveryJob, raw []byte) store.Outcome {
 	if j.Target != "" {
 		return s.forwardNotice(ctx, j, raw)
 	}
@@ -194,6 +259,12 @@ func (s *Server) try(ctx context.Context, j store.DeliveryJob) (o store.Outcome)
 		s.authOf(ctx, j, raw)
 		return s.stored(j)
 	case store.ForwardModeForwardEmail:
+		if j.Mode != store.ForwardModeForwardEmail {
+			// Its lease is that of a shorter try: it must be claimed as what it is now.
+			o := s.wait(j, 0)
+			o.Mode = store.ForwardModeForwardEmail
+			return o
+		}
 		return s.forward(ctx, j, route, raw)
 	default:
 		return s.webhook(ctx, j, route, raw)
@@ -242,7 +313,7 @@ func (s *Server) wait(j store.DeliveryJob, d time.Duration) store.Outcome {
 func (s *Server) hold(j store.DeliveryJob, mode store.ForwardMode, why string) store.Outcome {
 	return store.Outcome{
 		State: store.DeliveryStateHeld, Hold: why, Mode: mode, Tries: j.Tries, Thin: j.Thin,
-		KeepUntil: s.keep(j, s.c.Store.Retention()),
+		KeepUntil: s.keep(j, max(keepFailed, s.c.Store.Retention())),
 	}
 }
 

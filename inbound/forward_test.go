@@ -283,46 +283,6 @@ func TestForwardRefusedAndBounced(t *testing.T) {
 	}
 }
 
-// What the next hop gives back goes to the original sender, by our return
-// path, and nobody else's return path is one.
-func TestReturnPath(t *testing.T) {
-	w, h := forwarding(t)
-	w.send(letter(500), "bob@customer.example")
-	w.once()
-	path := h.mails()[0].from
-	say := w.dial()
-	say.expect("220 ")
-	say.say("EHLO mail.target.example", "250 ")
-	say.say("MAIL FROM:<"+sender+">", "250 ")
-	say.say("RCPT TO:<"+path+">", "550 5.1.1")
-	say.say("RSET", "250 ")
-	say.say("MAIL FROM:<>", "250 ")
-	say.say("RCPT TO:<"+flip(path)+">", "550 5.1.1")
-	say.say("RCPT TO:<"+strings.ToUpper(path)+">", "250 ")
-	say.say("RCPT TO:<bob@customer.example>", "452 4.5.3")
-	say.say("DATA", "354 ")
-	say.write("Subject: failure notice\r\n\r\nno such user\r\n.\r\n")
-	say.expect("250 2.0.0 queued")
-	w.once()
-	got := h.mails()
-	if len(got) != 2 || got[1].from != "" || got[1].to != sender {
-		t.Fatalf("%+v", got)
-	}
-	if d := w.delivery("u1", "customer.example"); d.State != store.DeliveryStateFailed {
-		t.Errorf("%+v", d)
-	}
-}
-
-// flip changes the last character of a local part.
-func flip(address string) string {
-	local, domain := store.SplitAddress(address)
-	last := byte('a')
-	if local[len(local)-1] == last {
-		last = 'b'
-	}
-	return local[:len(local)-1] + string(last) + "@" + domain
-}
-
 func TestForwardNeverSmuggles(t *testing.T) {
 	w, h := forwarding(t)
 	d := w.dial()

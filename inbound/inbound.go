@@ -13,10 +13,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/domaind/domaind/dnscheck/resolve"
@@ -30,7 +32,7 @@ const (
 	DefaultConnsPerIP = 50
 	DefaultMinFree    = 256 << 20
 	DefaultMaxBacklog = 10_000
-	DefaultWorkers    = 16
+	DefaultWorkers    = 32
 	DefaultIdle       = 5 * time.Minute
 )
 
@@ -122,10 +124,11 @@ const (
 	RefusedConns    = "connections"
 	RefusedAborted  = "aborted" // the client went away, or was silent
 	RefusedBounce   = "return_path"
+	RefusedSyntax   = "address_syntax"
 )
 
 func (c Config) withDefaults() Config {
-	c.BounceDomain = or(c.BounceDomain, c.Hostname)
+	c.BounceDomain = strings.ToLower(strings.TrimSuffix(or(c.BounceDomain, c.Hostname), "."))
 	c.MaxBytes = or(c.MaxBytes, DefaultMaxBytes)
 	c.MaxConns = or(c.MaxConns, DefaultMaxConns)
 	c.ConnsPerIP = or(c.ConnsPerIP, DefaultConnsPerIP)
@@ -186,6 +189,7 @@ type Server struct {
 	client  *http.Client
 	breaker *breaker
 	judging singleflight.Group
+	large   *semaphore.Weighted // of the octets of large messages in delivery
 	wake    chan struct{}
 	closing sync.Once
 }
@@ -203,8 +207,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		c: c, key: key, door: newDoor(c), breaker: newBreaker(c.Now), wake: make(chan struct{}, 1),
-		backlog: backlogs{last: map[int64]level{}},
-		pieces:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
+		backlog: backlogs{last: map[int64]level{}}, large: semaphore.NewWeighted(largeRoom),
+		pieces: sync.Pool{New: func() any { return new([32 << 10]byte) }},
 	}
 	s.client = newClient(c.Dial, c.Roots)
 	s.smtp, s.lmtp = s.newSMTP(false), s.newSMTP(true)
@@ -213,10 +217,18 @@ func New(ctx context.Context, c Config) (*Server, error) {
 
 // Serve takes SMTP from a listener until Shutdown or Close; it returns nil
 // then.
-func (s *Server) Serve(l net.Listener) error { return s.smtp.Serve(s.door.guard(l)) }
+func (s *Server) Serve(l net.Listener) error { return s.serve(s.smtp, l) }
 
 // ServeLMTP is Serve for LMTP (RFC 2033), on a unix socket.
-func (s *Server) ServeLMTP(l net.Listener) error { return s.lmtp.Serve(s.door.guard(l)) }
+func (s *Server) ServeLMTP(l net.Listener) error { return s.serve(s.lmtp, l) }
+
+func (s *Server) serve(x *smtp.Server, l net.Listener) error {
+	err := x.Serve(s.door.guard(l))
+	if s.door.isDraining() {
+		return nil
+	}
+	return err
+}
 
 // Shutdown stops to listen, lets the messages in transfer end, answers 421 to
 // whatever comes next, and returns when all connections are closed: at the end

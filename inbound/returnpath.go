@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -64,9 +65,27 @@ func (x *session) bounce(ctx context.Context, local string) error {
 	}
 	r := from.Recipient
 	r.Mode, r.Target = store.ForwardModeForwardEmail, from.MailFrom
-	r.Done = from.MailFrom == "" || from.Auth == nil || from.Auth.SPF.Result != resultPass
+	// Only once: whoever has seen the path could write to the sender for ever.
+	r.Done = from.State != store.DeliveryStateDelivered ||
+		from.MailFrom == "" || from.Auth == nil || from.Auth.SPF.Result != resultPass
 	x.rcpts, x.returned = []store.Recipient{r}, id
 	return nil
+}
+
+// saysFailed reports whether what came to a return path means that a message
+// was not delivered. A report says so itself (RFC 3464 section 2.3.3): it may
+// be of a delay too. Other automatic replies, of people who are away, are none
+// (RFC 3834); anything else is taken for an old form of report.
+func saysFailed(text []byte) bool {
+	flags := parse.ReadHeader(text).Flags()
+	if !flags.Bounce {
+		return !flags.AutoSubmitted
+	}
+	lower, other := bytes.ToLower(text), false
+	for _, action := range []string{"delayed", "delivered", "relayed", "expanded"} {
+		other = other || bytes.Contains(lower, []byte("\naction: "+action))
+	}
+	return !other || bytes.Contains(lower, []byte("\naction: failed"))
 }
 
 // noteReturned marks a delivery that the next hop took and then gave back.

@@ -102,9 +102,28 @@ func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 	if x.s.low() {
 		return x.refuse(RefusedStorage, reply(452, "4.3.1", "insufficient storage"))
 	}
+	if !plainAddress(from) {
+		return x.refuse(RefusedSyntax, reply(553, "5.6.7", "the address is too long, or not in ASCII"))
+	}
 	x.Reset()
 	x.from = from
 	return nil
+}
+
+// maxAddress is how long an address may be. RFC 5321 section 4.5.3.1 asks for
+// 64 + 1 + 255 octets at least.
+const maxAddress = 320
+
+// plainAddress reports whether an address is one of RFC 5321: this server does
+// not offer the extension for others (RFC 6531), nor does it take what no reply
+// could repeat.
+func plainAddress(address string) bool {
+	for i := range len(address) {
+		if address[i] < ' ' || address[i] > '~' {
+			return false
+		}
+	}
+	return len(address) <= maxAddress
 }
 
 func tooLarge() *smtp.SMTPError { return reply(552, "5.3.4", "message too large") }
@@ -112,6 +131,9 @@ func tooLarge() *smtp.SMTPError { return reply(552, "5.3.4", "message too large"
 // Rcpt implements smtp.Session: the envelope alone decides, and nothing is
 // taken that is not for an active domain of ours.
 func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	if !plainAddress(to) {
+		return x.refuse(RefusedSyntax, reply(553, "5.6.7", "the address is too long, or not in ASCII"))
+	}
 	local, domain := store.SplitAddress(to)
 	host, err := name.Host(domain)
 	if domain == "" || err != nil {
@@ -177,7 +199,7 @@ func (x *session) Data(r io.Reader) error {
 	if err != nil {
 		return x.notKept(err)
 	}
-	if x.returned != "" {
+	if x.returned != "" && saysFailed(head) {
 		x.s.noteReturned(ctx, x.returned, head)
 	}
 	x.s.c.OnAccept()
@@ -215,11 +237,15 @@ func (x *session) receive(r io.Reader, body *store.Body) ([]byte, error) {
 			}
 			if inHead {
 				head = append(head, buf[:n]...)
-				inHead = parse.HeaderEnd(head) < 0 && len(head) < maxHeader
+				// A report is read further, for what it says is in its body.
+				inHead = (x.returned != "" || parse.HeaderEnd(head) < 0) && len(head) < maxHeader
 			}
 		}
 		switch {
 		case err == io.EOF: //nolint:errorlint // a wrapped one is no end of data
+			if err := x.cutShort(r); err != nil {
+				return nil, x.broken(err)
+			}
 			return head, nil
 		case err != nil:
 			return nil, x.broken(err)
@@ -227,6 +253,15 @@ func (x *session) receive(r io.Reader, body *store.Body) ([]byte, error) {
 			return nil, x.broken(os.ErrDeadlineExceeded)
 		}
 	}
+}
+
+// cutShort returns the error of a connection that ended inside of a chunk (RFC
+// 3030): the library takes what came of the last one for all of it.
+func (x *session) cutShort(r io.Reader) error {
+	if _, chunks := r.(*io.PipeReader); !chunks {
+		return nil
+	}
+	return x.conn.failed()
 }
 
 // broken answers a transfer that did not come to its end.
@@ -268,6 +303,13 @@ func (c *conn) fail(err error) {
 	if c.broken == nil {
 		c.broken = err
 	}
+}
+
+// failed returns the error that ended all reading, or nil.
+func (c *conn) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
 }
 
 // isReturnPath reports whether a local part has the form of our return paths.

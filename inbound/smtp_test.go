@@ -93,6 +93,12 @@ func TestRecipients(t *testing.T) {
 		{"bob@[127.0.0.1]", "550 5.1.2"},
 		{"bob%other.example@stranger.example", "550 5.1.2"},
 		{"postmaster", "501 5.5.2"},
+		{"\"bob@stranger.example\"@customer.example", "250 2"},
+		{"\"bob@customer.example\"@stranger.example", "550 5.1.2"},
+		{"@customer.example:bob@stranger.example", "550 5.1.2"},
+		{"b\u00f6b@customer.example", "553 5.6.7"},
+		{"b\x01b@customer.example", "553 5.6.7"},
+		{strings.Repeat("b", 400) + "@customer.example", "553 5.6.7"},
 		{"b01hzzzzzzzzzzzzzzzzzzzzzzzaaaaaaaaaaaaaaaa@mx.example.com", "550 5.1.1"},
 	} {
 		t.Run(c.rcpt, func(t *testing.T) {
@@ -231,6 +237,19 @@ func TestBrokenTransfers(t *testing.T) {
 		d.write("BDAT 14\r\nSubject: x\r\n\r\n")
 		d.expect("250 ")
 		_ = d.conn.Close()
+	})
+	t.Run("half closed in the last chunk", func(t *testing.T) {
+		d := w.dial()
+		d.tb = t
+		d.expect("220 ")
+		d.say("EHLO client.example", "250 ")
+		d.say("MAIL FROM:<"+sender+">", "250 ")
+		d.say("RCPT TO:<bob@customer.example>", "250 ")
+		d.write("BDAT 1000 LAST\r\nSubject: half\r\n\r\nhi\r\n")
+		if err := d.conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		d.expect("451 4.4.2")
 	})
 	t.Run("chunks", func(t *testing.T) {
 		d := w.dial()

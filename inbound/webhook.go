@@ -58,10 +58,9 @@ func (s *Server) webhook(ctx context.Context, j store.DeliveryJob, route store.D
 	case route.Gone && !j.Forced:
 		return s.hold(j, route.Mode, store.HoldEndpointGone)
 	}
-	wait, ok := s.breaker.enter(route.WebhookURL)
+	wait, ok := s.breaker.enter(route.WebhookURL, perEndpoint)
 	if !ok {
-		// Spread, so that a backlog does not come back as one wave.
-		return s.wait(j, wait+time.Duration(s.c.Rand()*float64(max(wait, time.Second))))
+		return s.wait(j, s.spread(wait))
 	}
 	answered, counts := false, false
 	defer func() { s.breaker.leave(route.WebhookURL, !answered, counts) }()
