@@ -1,6 +1,9 @@
 package server
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestProviderOf tells providers by name servers as they are in the world.
 func TestProviderOf(t *testing.T) {
@@ -49,6 +52,18 @@ func TestProblemPages(t *testing.T) {
 		})
 		if err != nil || len(page) < 500 {
 			t.Errorf("%s: %v %s", k.code, err, page)
+		}
+	}
+}
+
+// TestUntil puts the time of the next look into words.
+func TestUntil(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "in a moment", 9 * time.Second: "in a moment", 10 * time.Second: "in less than a minute",
+		59 * time.Second: "in less than a minute", time.Minute: "in about 1 minute", 3 * time.Hour: "in about 3 hours",
+	} {
+		if got := until(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

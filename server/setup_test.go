@@ -197,6 +197,32 @@ func TestSetupCheck(t *testing.T) {
 	}
 }
 
+// TestSetupAccepted tells nobody to publish what was accepted by hand, and warns
+// that short hosts count from the domain where its zone is not known.
+func TestSetupAccepted(t *testing.T) {
+	h := start(t)
+	d := h.create("mail.customer.com", "u1")
+	c := h.client(adminKey)
+	checked := must(c.VerifyDNSWithResponse(t.Context(), "mail.customer.com", client.VerifyDNSRequest{UserID: "u1"}))
+	for _, r := range d.DNS {
+		marked := must(c.MarkDNSWithResponse(t.Context(), "mail.customer.com", client.MarkDNSRequest{
+			UserID: "u1", ID: r.ID, Status: client.RecordStatusVerified,
+		}))
+		if checked.JSON200 == nil || marked.JSON200 == nil {
+			t.Fatalf("%s %s", checked.Status(), marked.Status())
+		}
+	}
+	_, page := h.open(http.MethodGet, h.link("mail.customer.com", "u1"))
+	for want, n := range map[string]int{
+		"Accepted by the operator": 4, "There is nothing to do, although DNS said": 4, "Publish": 0,
+		"The short hosts below count from <code>mail.customer.com</code>": 1,
+	} {
+		if got := strings.Count(page, want); got != n {
+			t.Errorf("%q: %d times, want %d", want, got, n)
+		}
+	}
+}
+
 // TestSetupProvider names the provider, and the hosts as its zone has them.
 func TestSetupProvider(t *testing.T) {
 	zone := server.Zone{Name: "customer.com", Servers: []string{"amy.ns.cloudflare.com", "bob.ns.cloudflare.com"}}
@@ -208,6 +234,9 @@ func TestSetupProvider(t *testing.T) {
 	path := h.link("mail.customer.com", "u1")
 	for range 2 {
 		_, page := h.open(http.MethodGet, path)
+		if strings.Contains(page, "count from") {
+			t.Error("the zone is taken to be unknown")
+		}
 		for _, want := range []string{"Your DNS is at Cloudflare", ">_dmarc.mail<", ">mail<", ">_dmarc.mail.customer.com<", "<code>customer.com</code>"} {
 			if !strings.Contains(page, want) {
 				t.Errorf("the page lacks %q", want)

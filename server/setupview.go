@@ -38,6 +38,7 @@ type setupView struct {
 	Expires       string
 
 	Zone     string // its apex, where that is not the domain
+	Unplaced bool   // nobody could say which zone it is
 	Provider *provider
 	Servers  string // who serves the zone, where the provider is not known
 	Records  []recordView
@@ -61,6 +62,7 @@ type recordView struct {
 	TTL                 int
 	Observed            []string
 	Detail, Hint        string
+	Accepted            bool // verified by hand, whatever DNS says
 	Warnings            []string
 }
 
@@ -82,6 +84,7 @@ func (s *Server) setupView(ctx context.Context, l store.OpenLink) (setupView, er
 	if d.Domain.Unicode != d.Domain.Name {
 		v.Unicode = d.Domain.Unicode
 	}
+	v.Unplaced = zone.Name == ""
 	if zone.Name != d.Domain.Name {
 		v.Zone = zone.Name
 	}
@@ -154,6 +157,7 @@ func toRecordView(r store.Record, zone Zone) recordView {
 		Priority: r.Priority, TTL: r.TTL, Detail: r.Detail,
 	}
 	v.Tone, v.Label = look(r)
+	v.Accepted = v.Tone == toneOK && r.Override
 	v.Merged = v.Tone != toneOK && v.Value != r.Value
 	v.Hint = onCard(r.Hint, r, v)
 	if v.Type == dnscheck.TypeTXT {
@@ -241,6 +245,9 @@ func ago(d time.Duration) string {
 func until(d time.Duration) string {
 	if d < 10*time.Second {
 		return "in a moment"
+	}
+	if d < time.Minute {
+		return "in " + span(d)
 	}
 	return "in about " + span(d)
 }
