@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,9 +28,26 @@ func sqliteDialect() *dialect {
 
 func openSQLiteSchema(file string, change bool) (*sqlx.DB, error) {
 	if change {
+		if err := makePrivate(file); err != nil {
+			return nil, err
+		}
 		return openSQLite(writerDSN(file), 1)
 	}
 	return openSQLite(readerDSN(file), 1) // which makes no file where there is none
+}
+
+// makePrivate makes a database that is not there yet readable by its owner
+// alone, as it will hold mail; SQLite gives its other files the same mode. One
+// that is there is not even opened: to close it again would drop SQLite's locks.
+func makePrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("store: make database: %w", err)
+	}
+	return wrap("make database", f.Close())
 }
 
 // minSQLite is the oldest SQLite with the fix of the WAL-reset bug.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/domaind/domaind/store"
@@ -17,6 +18,10 @@ func (f storeFlags) config() store.Config {
 
 // openStore opens the database; the error names the variable to look at.
 func openStore(ctx context.Context, c store.Config) (*store.Store, error) {
+	dir, url := filepath.Dir(c.Database), strings.Contains(c.Database, "://")
+	if _, err := os.Stat(dir); !url && errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("DOMAIND_DATABASE (--database) %s: there is no directory %s", c.Database, dir)
+	}
 	db, err := store.Open(ctx, c)
 	switch {
 	case errors.Is(err, store.ErrMasterKey):
