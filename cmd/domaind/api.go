@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -47,6 +48,9 @@ func (f apiFlags) use(run func(*client.Client) error) error {
 	err = run(c)
 	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status/100 == 4 && p.Status != http.StatusTooManyRequests {
 		return refusedError{err}
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("DOMAIND_SERVER (--server): no service listens at %s: %w", f.Server, syscall.ECONNREFUSED)
 	}
 	return err
 }

@@ -213,6 +213,9 @@ func domainTable(t *tabwriter.Writer, d client.DomainDetails) {
 	row(t, "TYPE", "HOST", "VALUE", "FOUND", "STATUS")
 	for _, r := range d.DNS {
 		status := string(r.Status)
+		if r.Override {
+			status += ", by hand"
+		}
 		if r.Code != nil {
 			status += " (" + *r.Code + ")"
 		}
