@@ -22,9 +22,7 @@ const (
 func TestLifecycle(t *testing.T) {
 	t.Parallel()
 	l := lab.Start(t)
-	// Two looks count as two when they are 1/1440 of DEMOTE_AFTER apart: a minute
-	// of the default, which is more than this test waits.
-	s := serveLab(t, l, "DOMAIND_CHECK_MIN=1s", "DOMAIND_DEMOTE_AFTER=2h")
+	s := serveLab(t, l, "DOMAIND_CHECK_MIN=1s")
 	domain := randomLabel() + "." + lab.Zone
 	d := must[client.DomainDetails](t)(s.create(t.Context(), domain))
 	if d.Domain.Status != client.DomainStatusPending {
