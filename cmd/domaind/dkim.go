@@ -21,7 +21,7 @@ type dkimCmd struct {
 type dkimExportCmd struct {
 	Domain string `arg:"" optional:"" help:"Domain, with --format pem."`
 
-	Format string `required:"" enum:"pem,opendkim,rspamd" help:"pem, opendkim or rspamd."`
+	Format string `required:"" enum:"pem,opendkim,rspamd" placeholder:"pem|opendkim|rspamd" help:"pem, opendkim or rspamd."`
 	User   string `placeholder:"USER" help:"Whose domain it is, with --format pem."`
 	Out    string `placeholder:"DIR" help:"Directory to write, with --format opendkim or rspamd."`
 

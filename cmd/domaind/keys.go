@@ -20,7 +20,7 @@ type keyCmd struct {
 }
 
 type keyCreateCmd struct {
-	Scope        string        `required:"" enum:"read,write,admin" help:"read, write (also creates, verifies, routes, deletes) or admin (also marks)."`
+	Scope        string        `required:"" enum:"read,write,admin" placeholder:"read|write|admin" help:"read, write (also creates, verifies, routes, deletes) or admin (also marks)."`
 	User         string        `help:"Bind the key to this user."`
 	Organization string        `help:"Bind the key to this organization."`
 	Expires      time.Duration `placeholder:"D" help:"The key ends after this time, for example 720h."`
