@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,10 @@ import (
 	"time"
 )
 
-var benchSMTP = flag.Bool("smtp", false, "measure durable accepts a second")
+var (
+	benchSMTP    = flag.Bool("smtp", false, "measure durable accepts a second")
+	benchPostfix = flag.String("postfix", os.Getenv("BENCH_POSTFIX"), "address of a Postfix that holds mail, to measure in the same rounds")
+)
 
 const (
 	benchSessions = 20
@@ -36,13 +40,19 @@ func TestAcceptRate(t *testing.T) {
 		var one sync.Mutex
 		c.serial = &one
 	})
-	var rates, ratios []float64
+	var rates, ratios, others []float64
 	for range 5 {
+		if *benchPostfix != "" {
+			others = append(others, acceptRateOf(t, *benchPostfix))
+		}
 		together, alone := acceptRate(t, grouped), acceptRate(t, single)
 		rates, ratios = append(rates, together), append(ratios, together/alone)
 	}
 	slices.Sort(rates)
 	slices.Sort(ratios)
+	if slices.Sort(others); len(others) > 0 {
+		fmt.Printf("postfix: %.0f msg/s, smtp takes %.2f of it\n", others[2], rates[2]/others[2])
+	}
 	fmt.Printf("smtp: %.0f msg/s, %.2f of one-fsync-per-message\n", rates[2], ratios[2])
 }
 
@@ -51,12 +61,17 @@ func acceptRate(t *testing.T, w *world) float64 {
 	if _, err := w.db.RecipientOf(context.Background(), "customer.example"); err != nil {
 		w.active("u1", "customer.example")
 	}
+	return acceptRateOf(t, w.addr)
+}
+
+func acceptRateOf(t *testing.T, addr string) float64 {
+	t.Helper()
 	var n atomic.Int64
 	var all sync.WaitGroup
 	began := time.Now()
 	for range benchSessions {
 		all.Go(func() {
-			if err := pump(w.addr, began.Add(benchRound), &n); err != nil {
+			if err := pump(addr, began.Add(benchRound), &n); err != nil {
 				t.Error(err)
 			}
 		})
