@@ -26,16 +26,17 @@ var errNo = errors.New("no")
 
 // cli lists the commands.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the service."`
-	Demo    demoCmd    `cmd:"" help:"Show the whole journey on loopback, then clean up."`
-	Domain  domainCmd  `cmd:"" help:"Create, check, route and delete domains of a running service."`
-	Message messageCmd `cmd:"" help:"Read the mail that a running service keeps."`
-	Check   checkCmd   `cmd:"" help:"Check one domain's DNS: exit 0 all match, 1 not, 2 could not tell."`
-	Key     keyCmd     `cmd:"" help:"Manage API keys."`
-	DKIM    dkimCmd    `cmd:"" name:"dkim" help:"Export DKIM keys to the signers."`
-	Backup  backupCmd  `cmd:"" help:"Write a consistent copy of the database."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up, or show it."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Run the service."`
+	Demo      demoCmd      `cmd:"" help:"Show the whole journey on loopback, then clean up."`
+	Domain    domainCmd    `cmd:"" help:"Create, check, route and delete domains of a running service."`
+	Message   messageCmd   `cmd:"" help:"Read the mail that a running service keeps."`
+	Check     checkCmd     `cmd:"" help:"Check one domain's DNS: exit 0 all match, 1 not, 2 could not tell."`
+	Key       keyCmd       `cmd:"" help:"Manage API keys."`
+	DKIM      dkimCmd      `cmd:"" name:"dkim" help:"Export DKIM keys to the signers."`
+	Demotions demotionsCmd `cmd:"" help:"Count the demotions that the sweep guard holds, or let them go."`
+	Backup    backupCmd    `cmd:"" help:"Write a consistent copy of the database."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the database's schema up, or show it."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 
 	Completion completionCmd `cmd:"" help:"Print a shell's completion of these commands."`
 }
