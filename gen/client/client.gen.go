@@ -1818,8 +1818,8 @@ type ClientInterface interface {
 	// VerifyDNSWithBody Check now
 	//
 	// Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-	// joins a check that is running already, and gives back one that ended less than
-	// 2 s ago. The checks that run by themselves make this call optional.
+	// joins such a call that is under way, gives back what one found that ended less
+	// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1829,8 +1829,8 @@ type ClientInterface interface {
 	// VerifyDNS Check now
 	//
 	// Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-	// joins a check that is running already, and gives back one that ended less than
-	// 2 s ago. The checks that run by themselves make this call optional.
+	// joins such a call that is under way, gives back what one found that ended less
+	// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2374,8 +2374,8 @@ func (c *Client) MarkDNS(ctx context.Context, domain DomainPath, body MarkDNSJSO
 // VerifyDNSWithBody Check now
 //
 // Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-// joins a check that is running already, and gives back one that ended less than
-// 2 s ago. The checks that run by themselves make this call optional.
+// joins such a call that is under way, gives back what one found that ended less
+// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2395,8 +2395,8 @@ func (c *Client) VerifyDNSWithBody(ctx context.Context, domain DomainPath, conte
 // VerifyDNS Check now
 //
 // Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-// joins a check that is running already, and gives back one that ended less than
-// 2 s ago. The checks that run by themselves make this call optional.
+// joins such a call that is under way, gives back what one found that ended less
+// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4367,8 +4367,8 @@ type ClientWithResponsesInterface interface {
 	// VerifyDNSWithBodyWithResponse Check now
 	//
 	// Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-	// joins a check that is running already, and gives back one that ended less than
-	// 2 s ago. The checks that run by themselves make this call optional.
+	// joins such a call that is under way, gives back what one found that ended less
+	// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4378,8 +4378,8 @@ type ClientWithResponsesInterface interface {
 	// VerifyDNSWithResponse Check now
 	//
 	// Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-	// joins a check that is running already, and gives back one that ended less than
-	// 2 s ago. The checks that run by themselves make this call optional.
+	// joins such a call that is under way, gives back what one found that ended less
+	// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7659,8 +7659,8 @@ func (c *ClientWithResponses) MarkDNSWithResponse(ctx context.Context, domain Do
 // VerifyDNSWithBodyWithResponse Check now
 //
 // Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-// joins a check that is running already, and gives back one that ended less than
-// 2 s ago. The checks that run by themselves make this call optional.
+// joins such a call that is under way, gives back what one found that ended less
+// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7676,8 +7676,8 @@ func (c *ClientWithResponses) VerifyDNSWithBodyWithResponse(ctx context.Context,
 // VerifyDNSWithResponse Check now
 //
 // Asks DNS now and returns the domain as it stands afterwards, within 15 s. It
-// joins a check that is running already, and gives back one that ended less than
-// 2 s ago. The checks that run by themselves make this call optional.
+// joins such a call that is under way, gives back what one found that ended less
+// than 2 s ago, and overtakes a check of the schedule. The checks that run by themselves make this call optional.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
