@@ -196,9 +196,15 @@ func TestCloseDoesNotWaitForFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		arrived := time.NewTicker(time.Millisecond)
 		for s.Queries("name.example") < 2 {
-			time.Sleep(time.Millisecond)
+			select {
+			case <-arrived.C:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the questions did not arrive")
+			}
 		}
+		arrived.Stop()
 		closed := make(chan struct{})
 		go func() { s.Close(); s.Close(); close(closed) }()
 		select {
