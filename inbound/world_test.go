@@ -11,7 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/smtp"
-	"path/filepath"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,13 +25,19 @@ import (
 	"github.com/domaind/domaind/dnscheck/dnstest"
 	"github.com/domaind/domaind/dnscheck/resolve"
 	"github.com/domaind/domaind/store"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 func TestMain(m *testing.M) {
 	if runChild() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	code := storetest.Run(m, "")
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // clock is moved by the test.
@@ -69,8 +75,9 @@ func fakeKeys() func(context.Context) (dkim.Key, error) {
 
 func openStore(tb testing.TB, dir string, now func() time.Time) *store.Store {
 	tb.Helper()
+	database, key := storetest.New(tb, dir)
 	db, err := store.Open(context.Background(), store.Config{
-		Database: filepath.Join(dir, "domaind.db"), NewKey: fakeKeys(), Now: now, SendEvents: true,
+		Database: database, MasterKeyFile: key, NewKey: fakeKeys(), Now: now, SendEvents: true,
 		Service: dnscheck.Service{
 			MXHost: "mx.example.com", MXPriority: 10, SPF: "v=spf1 mx ~all", DMARC: "v=DMARC1; p=none;", DMARCRequired: true,
 		},

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/domaind/domaind/inbound"
 	"github.com/domaind/domaind/server"
 	"github.com/domaind/domaind/store"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 // adminKey is the key that every test server is started with.
@@ -59,8 +59,9 @@ func start(t testing.TB, configure ...func(*server.Config)) *harness {
 	h.dns = dnsServer
 	ok(t, dnsServer.Set("mx.example.com. 60 IN A 127.0.0.1"))
 	log := slog.New(slog.NewJSONHandler(h.logs, nil))
+	database, key := storetest.New(t, t.TempDir())
 	h.store, err = store.Open(t.Context(), store.Config{
-		Database: filepath.Join(t.TempDir(), "domaind.db"), Service: service, NewKey: newKey(), Log: log,
+		Database: database, MasterKeyFile: key, Service: service, NewKey: newKey(), Log: log,
 	})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, h.store.Close()) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 
@@ -12,12 +13,14 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"github.com/domaind/domaind/store/storetest"
 )
 
 func TestMain(m *testing.M) {
 	openapi3filter.RegisterBodyDecoder("text/dns", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("message/rfc822", openapi3filter.FileBodyDecoder)
-	m.Run()
+	os.Exit(storetest.Run(m, ""))
 }
 
 // validatingTransport holds every exchange against the contract.

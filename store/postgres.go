@@ -43,7 +43,10 @@ func writerParams() map[string]string {
 }
 
 func readerParams() map[string]string {
-	return map[string]string{"default_transaction_read_only": "on"}
+	return map[string]string{
+		"default_transaction_read_only": "on",
+		"statement_timeout":             "5min", // an export of all keys
+	}
 }
 
 // dialTimeout bounds how long a database that does not answer is waited for.

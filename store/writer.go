@@ -22,26 +22,20 @@ type queryer interface {
 }
 
 // pool is the read-only side. The driver keeps the prepared statements of each
-// connection. A point read of a file is not cancellable: it ends in
-// microseconds, and the driver's watch over a context costs more than the read.
+// connection. A read is not cancellable: it ends soon, a client that closed its
+// side may still wait for the answer, and on PostgreSQL it would cost the
+// connection. The sessions there have a time limit of their own.
 type pool struct {
 	db  *sqlx.DB
 	sql *statements
 }
 
-func (p pool) context(ctx context.Context) context.Context {
-	if p.sql.d.numbered {
-		return ctx // a server may be long in answering
-	}
-	return context.WithoutCancel(ctx)
-}
-
 func (p pool) query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	return p.db.QueryContext(p.context(ctx), p.sql.text(q), values(args)...)
+	return p.db.QueryContext(context.WithoutCancel(ctx), p.sql.text(q), values(args)...)
 }
 
 func (p pool) queryRow(ctx context.Context, q string, args ...any) *sql.Row {
-	return p.db.QueryRowContext(p.context(ctx), p.sql.text(q), values(args)...)
+	return p.db.QueryRowContext(context.WithoutCancel(ctx), p.sql.text(q), values(args)...)
 }
 
 // tx is one write inside a writer's transaction. All that it writes carries

@@ -45,7 +45,22 @@ func New(tb testing.TB, dir string) (database, masterKeyFile string) {
 	if err := writeKey(key); err != nil {
 		tb.Fatal(err)
 	}
-	return NewPostgres(tb), key
+	again := filepath.Join(dir, "database.url")
+	if b, err := os.ReadFile(again); err == nil {
+		return string(b), key
+	}
+	database = NewPostgres(tb)
+	if err := os.WriteFile(again, []byte(database), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return database, key
+}
+
+// Settings returns what New does as the variables of the program.
+func Settings(tb testing.TB, dir string) []string {
+	tb.Helper()
+	database, key := New(tb, dir)
+	return []string{"DOMAIND_DATABASE=" + database, "DOMAIND_MASTER_KEY_FILE=" + key}
 }
 
 // masterKey is a key that protects nothing.
@@ -95,8 +110,9 @@ func Available() bool {
 }
 
 // Run runs a package's tests on SQLite, and again on PostgreSQL where there is
-// one, and returns the exit code.
-func Run(m *testing.M) int {
+// one, and returns the exit code. The second run is only of the tests that
+// match only; "" means all.
+func Run(m *testing.M, only string) int {
 	if os.Getenv(backend) != "" {
 		return m.Run()
 	}
@@ -111,6 +127,9 @@ func Run(m *testing.M) int {
 	// A server is slower to make a database than a file is to create.
 	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set("20")
+	}
+	if run := flag.Lookup("test.run"); only != "" && run != nil && run.Value.String() == "" {
+		_ = run.Value.Set(only)
 	}
 	fmt.Fprintln(os.Stderr, "again on PostgreSQL:")
 	return m.Run()
