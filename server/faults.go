@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -37,6 +38,7 @@ func schemaFault(e *openapi3.SchemaError) *fieldError {
 	case "required":
 		f.Code, f.Detail = "missing", "this member is required"
 	case "properties", "additionalProperties":
+		f.Pointer += unknownMember(e.Reason)
 		f.Code, f.Detail = "unknown-member", "this member is not documented"
 	case "type", "nullable":
 		f.Code, f.Detail = "wrong-type", "the value is not of the documented type"
@@ -47,6 +49,17 @@ func schemaFault(e *openapi3.SchemaError) *fieldError {
 		}
 	}
 	return f
+}
+
+// unknownMember points from an object to the member that the validator's reason
+// quotes; to the object itself where the name is not a plain one.
+func unknownMember(reason string) string {
+	quoted, _ := strconv.QuotedPrefix(strings.TrimPrefix(reason, "property "))
+	name, err := strconv.Unquote(quoted)
+	if err != nil || !plainName(name) {
+		return ""
+	}
+	return "/" + pointerToken(name)
 }
 
 // valueFault says which bound of the schema a value breaks.
