@@ -79,6 +79,8 @@ func TestRecipients(t *testing.T) {
 	w.active("u1", "xn--bcher-kva.example")
 	w.pending("u1", "pending.example")
 	w.active("u1", "gone.example")
+	w.active("u1", "failed.example")
+	w.fail("u1", "failed.example")
 	if err := w.db.DeleteDomain(context.Background(), tenant("u1"), "gone.example"); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +89,7 @@ func TestRecipients(t *testing.T) {
 		{"bob+tag@CUSTOMER.Example", "250 2"},
 		{"bob@xn--bcher-kva.example", "250 2"},
 		{"bob@pending.example", "450 4.2.1"},
+		{"bob@failed.example", "450 4.2.1"},
 		{"bob@gone.example", "550 5.1.2"},
 		{"bob@stranger.example", "550 5.1.2"},
 		{"bob@sub.customer.example", "550 5.1.2"},

@@ -170,6 +170,21 @@ func (w *world) active(user, name string) {
 	activate(w.tb, w.db, user, name)
 }
 
+// fail makes an active domain one whose records are wrong.
+func (w *world) fail(user, name string) {
+	w.tb.Helper()
+	ctx := context.Background()
+	d, err := w.db.Domain(ctx, tenant(user), name)
+	for _, r := range d.Records {
+		if err == nil {
+			d, err = w.db.MarkRecord(ctx, tenant(user), name, store.Mark{RecordID: r.ID, Status: store.RecordStatusFailed})
+		}
+	}
+	if err != nil || d.Domain.Status != store.DomainStatusFailed {
+		w.tb.Fatal(d.Domain.Status, err)
+	}
+}
+
 func activate(tb testing.TB, db *store.Store, user, name string) {
 	tb.Helper()
 	ctx := context.Background()
