@@ -45,7 +45,7 @@ func makePrivate(file string) error {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("store: make database: %w", err)
+		return fmt.Errorf("store: make database: %w: %w", ErrUnavailable, err)
 	}
 	return wrap("make database", f.Close())
 }

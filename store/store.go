@@ -118,6 +118,9 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if isURL(s.c.Database) {
 		return s.connectPostgres(ctx)
 	}
+	if err := makePrivate(s.c.Database); err != nil {
+		return err
+	}
 	if s.writeDB, err = openSQLite(writerDSN(s.c.Database), s.dialect.writers); err != nil {
 		return err
 	}
