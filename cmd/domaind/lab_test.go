@@ -18,13 +18,16 @@ import (
 
 	"github.com/domaind/domaind/dnscheck/dnstest/lab"
 	"github.com/domaind/domaind/gen/client"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 // binary is the program as a user runs it; TestMain builds it.
 var binary string
 
 func TestMain(m *testing.M) {
-	os.Exit(withBinary(m.Run))
+	os.Exit(withBinary(func() int {
+		return storetest.Run(m, "^Test(Lifecycle|Demotion|MailOutlivesTheProcess|OperatorIsTold)$")
+	}))
 }
 
 func withBinary(tests func() int) int {
@@ -59,6 +62,8 @@ const (
 // service is a running `domaind serve` and a client that speaks to it.
 type service struct {
 	pid  int
+	cmd  *exec.Cmd
+	dead bool // killed by the test
 	url  string
 	smtp string // where it takes mail
 	log  *serviceLog
@@ -87,12 +92,11 @@ func serve(t *testing.T, settings ...string) *service {
 	dir := t.TempDir()
 	cmd := exec.Command(binary, "serve")
 	cmd.Dir = dir
-	cmd.Env = append([]string{
+	cmd.Env = append(append([]string{
 		"PATH=" + os.Getenv("PATH"),
 		"DOMAIND_LISTEN=127.0.0.1:0",
-		"DOMAIND_DATABASE=" + filepath.Join(dir, "domaind.db"),
 		"DOMAIND_LOG_FORMAT=json",
-	}, settings...)
+	}, storetest.Settings(t, dir)...), settings...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -101,10 +105,15 @@ func serve(t *testing.T, settings ...string) *service {
 		t.Fatal(err)
 	}
 	log := followLog(stderr)
-	t.Cleanup(func() { stopService(t, cmd, log) })
+	s := &service{log: log, pid: cmd.Process.Pid, cmd: cmd}
+	t.Cleanup(func() {
+		if !s.dead {
+			stopService(t, cmd, log)
+		}
+	})
 	select {
 	case address := <-log.address:
-		s := &service{url: "http://" + address, smtp: log.smtp, log: log, pid: cmd.Process.Pid}
+		s.url, s.smtp = "http://"+address, log.smtp
 		s.connect(t)
 		return s
 	case <-log.done:
@@ -128,6 +137,14 @@ func (s *service) connect(t *testing.T) {
 		reply, err := c.GetLivezWithResponse(t.Context())
 		return err == nil && reply.StatusCode() == http.StatusOK
 	})
+}
+
+// kill ends the program as a crash does.
+func (s *service) kill() {
+	s.dead = true
+	_ = s.cmd.Process.Kill()
+	<-s.log.done
+	_ = s.cmd.Wait()
 }
 
 // stopService asks the program to end as an operator does, and shows its log

@@ -22,6 +22,7 @@ import (
 
 	"github.com/domaind/domaind/dnscheck/dnstest"
 	"github.com/domaind/domaind/gen/client"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 // mailSettings start a service that answers for customer.example.
@@ -32,12 +33,10 @@ func mailSettings(t *testing.T, more ...string) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(dns.Close)
-	return append([]string{
-		"DOMAIND_API_KEY=" + labKey, "DOMAIND_MX_HOST=mx.mail.example", "DOMAIND_DKIM_POOL=1",
-		"DOMAIND_DNS_SERVERS=" + dns.Addr().String(), "DOMAIND_ALLOW_SPECIAL_USE=true",
-		"DOMAIND_ALLOW_PRIVATE_WEBHOOKS=127.0.0.0/8",
-		"DOMAIND_DATABASE=" + filepath.Join(t.TempDir(), "domaind.db"),
-	}, more...)
+	return append(append(storetest.Settings(t, t.TempDir()),
+		"DOMAIND_API_KEY="+labKey, "DOMAIND_MX_HOST=mx.mail.example", "DOMAIND_DKIM_POOL=1",
+		"DOMAIND_DNS_SERVERS="+dns.Addr().String(), "DOMAIND_ALLOW_SPECIAL_USE=true",
+		"DOMAIND_ALLOW_PRIVATE_WEBHOOKS=127.0.0.0/8"), more...)
 }
 
 const mailDomain = "customer.example"

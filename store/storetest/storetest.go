@@ -60,7 +60,20 @@ func New(tb testing.TB, dir string) (database, masterKeyFile string) {
 func Settings(tb testing.TB, dir string) []string {
 	tb.Helper()
 	database, key := New(tb, dir)
+	if !Postgres() {
+		return []string{"DOMAIND_DATABASE=" + database} // the key is beside it
+	}
 	return []string{"DOMAIND_DATABASE=" + database, "DOMAIND_MASTER_KEY_FILE=" + key}
+}
+
+// MasterKey makes the file of a master key in dir and returns its name.
+func MasterKey(tb testing.TB, dir string) string {
+	tb.Helper()
+	file := filepath.Join(dir, "master.key")
+	if err := writeKey(file); err != nil {
+		tb.Fatal(err)
+	}
+	return file
 }
 
 // masterKey is a key that protects nothing.
