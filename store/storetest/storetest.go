@@ -124,13 +124,13 @@ func Available() bool {
 
 // Run runs a package's tests on SQLite, and again on PostgreSQL where there is
 // one, and returns the exit code. The second run is only of the tests that
-// match only; "" means all.
+// match only; "" means all. Benchmarks run once: a rate is of one database.
 func Run(m *testing.M, only string) int {
 	if os.Getenv(backend) != "" {
 		return m.Run()
 	}
 	code := m.Run()
-	if code != 0 || !Available() {
+	if code != 0 || measuring() || !Available() {
 		return code
 	}
 	if err := os.Setenv(backend, postgresql); err != nil {
@@ -167,4 +167,10 @@ func (s *server) schema() (name string, err error) {
 func (s *server) url(schema string) string {
 	q := url.Values{"host": {s.dir}, "port": {port}, "user": {"postgres"}, "search_path": {schema}}
 	return "postgres:///postgres?" + q.Encode()
+}
+
+// measuring reports whether go test was asked for benchmarks.
+func measuring() bool {
+	bench := flag.Lookup("test.bench")
+	return bench != nil && bench.Value.String() != ""
 }
