@@ -24,16 +24,21 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 			return fmt.Errorf("store: create backup: %s is in use", file)
 		}
 	}
+	return copySQLite(ctx, s.c.Database, file)
+}
+
+// copySQLite is a backup of a database that may be in use.
+func copySQLite(ctx context.Context, database, file string) error {
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".backup-*") // 0700
 	if err != nil {
 		return fmt.Errorf("store: create backup: %w", err)
 	}
-	return errors.Join(s.backup(ctx, filepath.Join(dir, "copy.db"), file), os.RemoveAll(dir))
+	return errors.Join(copyBy(ctx, database, filepath.Join(dir, "copy.db"), file), os.RemoveAll(dir))
 }
 
-func (s *Store) backup(ctx context.Context, temp, file string) error {
+func copyBy(ctx context.Context, database, temp, file string) error {
 	// A connection of its own: the pool may not write, not even a copy.
-	db, err := openSQLite(writerDSN(s.c.Database), 1)
+	db, err := openSQLite(writerDSN(database), 1)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ var ErrSchema = errors.New("database schema is newer than this program")
 // wants.
 type SchemaVersion struct {
 	Database, Program int64
+	// Backup is the file that Migrate made before it changed anything; "" for none.
+	Backup string
 }
 
 // migrate brings the schema up to date, and refuses one from the future. Of
@@ -93,12 +95,19 @@ func Schema(ctx context.Context, database string) (SchemaVersion, error) {
 }
 
 // Migrate brings the schema of a database up to date and does nothing else.
-// It returns the version that it found and the one that this program wants.
+// It returns the version that it found and the one that this program wants. An
+// SQLite file is backed up first, beside itself: no migration is undone here.
 func Migrate(ctx context.Context, database string) (SchemaVersion, error) {
 	return withSchema(database, true, func(d *dialect, db *sqlx.DB) (SchemaVersion, error) {
 		v, err := d.schema(ctx, db)
 		if err != nil {
 			return SchemaVersion{}, err
+		}
+		if !isURL(database) && v.Database > 0 && v.Database < v.Program {
+			v.Backup = fmt.Sprintf("%s.schema-%d", database, v.Database)
+			if err := copySQLite(ctx, database, v.Backup); err != nil {
+				return SchemaVersion{}, err
+			}
 		}
 		return v, d.migrate(ctx, database, db)
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/domaind/domaind/dnscheck"
 	"github.com/domaind/domaind/store/storetest"
 )
@@ -202,5 +204,99 @@ func TestOpenPostgresRefuses(t *testing.T) {
 	}
 	if got := Redact("postgres://u:hunter2@h/d?password=hunter2"); strings.Contains(got, "hunter2") {
 		t.Errorf("redacted: %s", got)
+	}
+}
+
+// When the server ends all connections, as in a restart, writes and reads go on
+// by themselves, and what is refused in between is told as unavailable.
+func TestReconnect(t *testing.T) {
+	w := replicas(t, 1)[0]
+	ctx := context.Background()
+	w.create("u1", "before.example.com")
+	admin, err := openPostgres(w.database, 1, map[string]string{"application_name": "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	for round := range 5 {
+		_, err := admin.ExecContext(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = 'domaind'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := NewDomain{Name: fmt.Sprintf("d%d.example.com", round)}
+		for try := 0; ; try++ {
+			_, _, err := w.CreateDomain(ctx, tenant("u1"), name)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, ErrUnavailable) || try == 20 {
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+		if _, err := w.Domain(ctx, tenant("u1"), name.Name); err != nil && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("read: %v", err)
+		}
+	}
+}
+
+// Two writes that lock the same rows in opposite order both end well.
+func TestDeadlock(t *testing.T) {
+	list := replicas(t, 2)
+	ctx := context.Background()
+	if err := list[0].write(ctx, func(x *tx) error { return errors.Join(put("a", 0)(x), put("b", 0)(x)) }); err != nil {
+		t.Fatal(err)
+	}
+	add := func(x *tx, name string) error {
+		_, err := x.exec(`UPDATE setting SET value = value + 1 WHERE name = ?`, name)
+		return err
+	}
+	var all sync.WaitGroup
+	var met sync.WaitGroup
+	met.Add(2)
+	for i, order := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		first := true
+		all.Go(func() {
+			err := list[i].write(ctx, func(x *tx) error {
+				if err := add(x, order[0]); err != nil {
+					return err
+				}
+				if first {
+					first = false
+					met.Done()
+					met.Wait()
+				}
+				return add(x, order[1])
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, name := range []string{"a", "b"} {
+		var value int
+		err := list[0].read.queryRow(ctx, `SELECT value FROM setting WHERE name = ?`, name).Scan(&value)
+		if err != nil || value != 2 {
+			t.Errorf("%s is %d, %v", name, value, err)
+		}
+	}
+}
+
+func TestSQLSTATE(t *testing.T) {
+	for code, want := range map[string]error{
+		"53100": ErrFull, "53300": ErrUnavailable, "57P01": ErrUnavailable, "57014": ErrUnavailable,
+		"08006": ErrUnavailable, "25006": ErrUnavailable, "28P01": ErrUnavailable, "3D000": ErrUnavailable,
+		"58030": ErrUnavailable, "XX001": ErrUnavailable, "40001": errConflict, "40P01": errConflict,
+		"23505": errConflict, "55P03": errConflict,
+	} {
+		if err := mapErr(fmt.Errorf("x: %w", &pgconn.PgError{Code: code})); !errors.Is(err, want) {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+	for _, code := range []string{"42601", "42703", "23502", "22P02", ""} { // ours to mend
+		if err := mapErr(&pgconn.PgError{Code: code}); errors.Is(err, ErrUnavailable) || errors.Is(err, ErrFull) {
+			t.Errorf("%s: %v", code, err)
+		}
 	}
 }

@@ -45,6 +45,11 @@ func (c migrateUpCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return c.wrap(err)
 	}
+	if v.Backup != "" {
+		if _, err := fmt.Fprintf(s.out, "backed up to %s\n", v.Backup); err != nil {
+			return err
+		}
+	}
 	_, err = fmt.Fprintf(s.out, "database schema was %d, is %d\n", v.Database, v.Program)
 	return err
 }
