@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -134,4 +135,26 @@ func TestMigrationDemands(t *testing.T) {
 			t.Errorf("%s (-) and %s (+):\n%s", file, other, diff)
 		}
 	}
+}
+
+// Of programs that start at once on a new database, one migrates it.
+func TestOpenAtOnce(t *testing.T) {
+	w := newWorld(t)
+	again := *w
+	again.dir = t.TempDir()
+	again.database, again.key = storetest.New(t, again.dir)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			s, err := Open(context.Background(), again.config())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
