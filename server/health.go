@@ -20,7 +20,9 @@ func (s *Server) GetReadyz(ctx context.Context, _ api.GetReadyzRequestObject) (a
 		return nil, newProblem(codeUnavailable)
 	}
 	if err := s.cfg.Store.Ready(ctx); err != nil {
-		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		// 503 whatever it is, a full disk too: a probe asks for no more. The log
+		// has the rest.
+		return nil, fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
 	}
 	return api.GetReadyz200JSONResponse{Status: "ok", Version: optional(s.cfg.Version)}, nil
 }

@@ -56,7 +56,7 @@ var kinds = []kind{
 	{codeHeadersTooLarge, http.StatusRequestHeaderFieldsTooLarge, "Headers too large", "The request line and the header fields may have at most 16384 octets."},
 	{codeInternal, http.StatusInternalServerError, "Internal error", "The service failed, and wrote to its log under the request id that is the instance."},
 	{codeUnavailable, http.StatusServiceUnavailable, "Unavailable", "The service cannot do this just now; try again later."},
-	{codeStorageFull, http.StatusServiceUnavailable, "Storage full", "The service has no room to store anything just now; try again later."},
+	{codeStorageFull, http.StatusInsufficientStorage, "Storage full", "The service has no room to store anything just now; try again later."},
 }
 
 // problem is a failure on its way to the client: the error that handlers and

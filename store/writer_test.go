@@ -263,6 +263,20 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("full: %v", err)
 	}
 	w.get("u1", "before.example.com")
+	// The probe may fit into a page that is there: a large value does not.
+	big := make([]byte, 1<<20)
+	for try := 0; try < 3; try++ {
+		err := w.write(ctx, func(x *tx) error {
+			_, err := x.exec(`INSERT INTO mail_key (id, secret) VALUES (1, ?)`, big)
+			return err
+		})
+		if !errors.Is(err, ErrFull) {
+			t.Errorf("try %d: %v", try, err)
+		}
+	}
 	pages(1 << 20)
 	w.create("u1", "after.example.com")
+	if err := w.Ready(ctx); err != nil {
+		t.Errorf("not ready with room again: %v", err)
+	}
 }

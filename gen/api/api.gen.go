@@ -1402,6 +1402,10 @@ type NotFound = Problem
 // where and why.
 type PreconditionFailed = Problem
 
+// StorageFull A failure (RFC 9457). `code` is stable and one of a few; `errors` says
+// where and why.
+type StorageFull = Problem
+
 // TooManyRequests A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
 type TooManyRequests = Problem
@@ -2338,6 +2342,15 @@ type NotFoundApplicationProblemPlusJSONResponse Problem
 
 type PreconditionFailedApplicationProblemPlusJSONResponse Problem
 
+type StorageFullResponseHeaders struct {
+	RetryAfter *int
+}
+type StorageFullApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers StorageFullResponseHeaders
+}
+
 type TooManyRequestsResponseHeaders struct {
 	RetryAfter *int
 }
@@ -2669,6 +2682,25 @@ func (response CreateDomain503ApplicationProblemPlusJSONResponse) VisitCreateDom
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDomain507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response CreateDomain507ApplicationProblemPlusJSONResponse) VisitCreateDomainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3013,6 +3045,25 @@ func (response DeleteDomain503ApplicationProblemPlusJSONResponse) VisitDeleteDom
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteDomain507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteDomain507ApplicationProblemPlusJSONResponse) VisitDeleteDomainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3379,6 +3430,25 @@ func (response RetryDeliveries503ApplicationProblemPlusJSONResponse) VisitRetryD
 	return err
 }
 
+type RetryDeliveries507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDeliveries507ApplicationProblemPlusJSONResponse) VisitRetryDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RetryDeliveryRequestObject struct {
 	Domain DomainPath     `json:"domain"`
 	ID     DeliveryIDPath `json:"id"`
@@ -3585,6 +3655,25 @@ func (response RetryDelivery503ApplicationProblemPlusJSONResponse) VisitRetryDel
 	return err
 }
 
+type RetryDelivery507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response RetryDelivery507ApplicationProblemPlusJSONResponse) VisitRetryDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RotateDKIMRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Body   *RotateDKIMJSONRequestBody
@@ -3786,6 +3875,25 @@ func (response RotateDKIM503ApplicationProblemPlusJSONResponse) VisitRotateDKIMR
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateDKIM507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response RotateDKIM507ApplicationProblemPlusJSONResponse) VisitRotateDKIMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4152,6 +4260,25 @@ func (response MarkDNS503ApplicationProblemPlusJSONResponse) VisitMarkDNSRespons
 	return err
 }
 
+type MarkDNS507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response MarkDNS507ApplicationProblemPlusJSONResponse) VisitMarkDNSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VerifyDNSRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Body   *VerifyDNSJSONRequestBody
@@ -4353,6 +4480,25 @@ func (response VerifyDNS503ApplicationProblemPlusJSONResponse) VisitVerifyDNSRes
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyDNS507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyDNS507ApplicationProblemPlusJSONResponse) VisitVerifyDNSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4982,6 +5128,25 @@ func (response DeleteMessage503ApplicationProblemPlusJSONResponse) VisitDeleteMe
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMessage507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMessage507ApplicationProblemPlusJSONResponse) VisitDeleteMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5721,6 +5886,25 @@ func (response PutRoute503ApplicationProblemPlusJSONResponse) VisitPutRouteRespo
 	return err
 }
 
+type PutRoute507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response PutRoute507ApplicationProblemPlusJSONResponse) VisitPutRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TestRouteRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Body   *TestRouteJSONRequestBody
@@ -5942,6 +6126,25 @@ func (response TestRoute503ApplicationProblemPlusJSONResponse) VisitTestRouteRes
 	return err
 }
 
+type TestRoute507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoute507ApplicationProblemPlusJSONResponse) VisitTestRouteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RevokeSetupLinksRequestObject struct {
 	Domain DomainPath `json:"domain"`
 	Params RevokeSetupLinksParams
@@ -6095,6 +6298,25 @@ func (response RevokeSetupLinks503ApplicationProblemPlusJSONResponse) VisitRevok
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeSetupLinks507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeSetupLinks507ApplicationProblemPlusJSONResponse) VisitRevokeSetupLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6300,6 +6522,25 @@ func (response CreateSetupLink503ApplicationProblemPlusJSONResponse) VisitCreate
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSetupLink507ApplicationProblemPlusJSONResponse struct {
+	StorageFullApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSetupLink507ApplicationProblemPlusJSONResponse) VisitCreateSetupLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7400,240 +7641,242 @@ func (sh *strictHandler) GetZone(ctx echo.Context, domain DomainPath, params Get
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H2NdttGluar1GDmnHR6QIqkfmxTp8+0YtmJ0pbjtpVOJqFXLAJFEhFYxaAKohiv5uzT7IPtk+ype6uA",
-	"wh8JSXQSJ5qzZzsWAdTfrft/v/vBC8RiKTjjSnrDDx67oYtlzOC/TwIVXbNTsaAR1/+W6WJBk7U39E5I",
-	"CH8lak4ViSSJo2vm+d41jVOmHw259IY/6s8tWaBYeGl+8RY3XTNENxALz/fmQipv6P3d870o9Ib9wb7v",
-	"cbrQzwapVGLBEvOkmEiWXNtv6e+/9z1xzZIkCpk3nNJYMt9bJpFIIrX2hv2e7y3TZCkkDuz5XsICkYSX",
-	"ar3Ufzr/Hv70cxolLPSGKkmZ70lFVSq9oXfNkmgasdDzPaVib7h/1Ov53oomPOIzGP3Wr1ng9d/kcton",
-	"ixvyPzSO6xZ48MAFZkuSy2llTRffX3yURZ2en7x93j8my79xwdlxvq7LcEGTIFvcYbY4/KH7wDXar/9K",
-	"q/zH2Xn/mFz9LZFUr/X87OyLs59OXn8xu/p5fhV9+WzV++Lkny9enpx88/zkn09P8m0IF2GfDib7wUH3",
-	"Eu/GFVtnu3KU7Urtcw/epKto8RH26L3vhdnlDxJG9WZRvdpBb3DU6fU7vcFFb3/YOxj2Dn/wfC9ks4SG",
-	"ejAzRft6mdIjPhEpDy8TRsO1nVpMpboM5iy4qh+m3zPDcHZjHqw+9ix/TCQzyqNfqIoEv9TnoP9yeXB4",
-	"5PmeZDyM+Kw4gWxvKDA+z/dSHgUirLmq6TLcuhupZAmOC//VH+xrDmm2fcMCb33NrIYfLGlVWKbL4m59",
-	"LxGpQqbbsNtM0Zk39EZef+R5vjcVyYom4eUCVyaVSPRa51RerthkLsTVpWRBwlR2jNtXe3t763unTIuB",
-	"JGLyLVOJpq2C0LhYsfiaETElas4WrrQQV/YIEvtif+B8cf2GzlhZApm5ogji7JolROl/R6ogiLI5gTza",
-	"QMUZ3YSCs9IDzwoPwJn2+l9/+fLrr3/olf7vtO/53hVjy8uUqyjOvjLo9J4WvgLkTpVii6XSM6Vcrlji",
-	"Db0zrljCaUzeaSaQkBdJIhLP9zZNKUwTpPOF1HvX8z0Gbw09NWeE8XApIq4IjsFCctjr6YvkDftPcro/",
-	"7GlyWjAp6YxdblwlvG4IyByEZjbBUl0q4Q3hgt/8vUSHehxgV4wC28FT6T+5fe+edS3tnKaMcLFyT7bN",
-	"UW4/qQesFthQYfR+TzOgXm/Y6/3Qfjt+TlnKnA3pwW7AXX6OayyTPmcro4AVSD3j1X8A7WuJDPoPpXzd",
-	"d02flO5170X+eVSv7Vv0q2le5unda1TmwzVr3rVO9WmqS5nk0cINbWlzzl7O/k9ZzGrYf8n2ngnOSioP",
-	"vlVhcUbNygd4cRNJtPsdNW3OiKQLZoehs0c58yhnHuXMo5x5lDN/CDlDY9g7wpD559KgamVrWSB4vCZL",
-	"/VNFBmy1qR89Q7v1DIGh/MJY8xdMVpUDnhv7oB/UuETqfA5g0G50irgOhqeH+ZYMwGngqhYvrhlXNbS0",
-	"EoRdQ5zBmYz5i6YjGijwWGitYvNkpolYFO663suDQcYeMxUDjG/X04l8Ex/rZj9oUWFHv2Lr4UY/wKaD",
-	"hXn0zbgO+8Vhkea7mZ733hJsmkgY+/XpC7iOXzEaq/m6dLRxrLW9FQOFI9vAjDTFFbx7jte9QXU0zKCF",
-	"7rhxD9zjNgPegXmYSZhTT9UcRtYCDv4QRzOeS7OMUVhmK5IZCD2ZxvokllRK2ErUIlx+W3xjKeIoWMPp",
-	"/8QCVf2GD7pW8wdKj9/63mStGFyBg6f+jjyN2QNHD/E09tt5Gu9+67k37Jfv/n1daJdqzvillXOtfYew",
-	"y66/rK9Pf85oyJJLwxlOOCejtNfbDyjnf3eOEf4IYpXFeqwFjeJu8ZhbLINGsR2p9P3tC0lYwKLrLYSR",
-	"sIVQ7DJaekOv/2zQ7XUHXX3ack4Hh0fe0Hs2fXoU9p72nz49CJ6ER4fP6GDKKO0Fh4c07PUP6f5kejDt",
-	"TwaT3uTpYBCE/cPwKOgfTnrTXo/2nupvpRO4B0PvKxbHQu9nrPnIxat3pN/dN8LmG87OrQJRz0pWkZoT",
-	"yglVigbzBeNlYWP+itfCXJl+T1tIgeCKcYWU4+X/NvySLpdxFAAB7i1DbQZNo5gZLTvi1yIKWBd/iHjI",
-	"brxhb7dblCb6Vs2VWsrh3h5dRq7Gt3c92DNq0J57xnuWve01E9Gesy17vf9S4orxv53o//sy/v7Vzbfw",
-	"n8DV/jDsMQjQxgnxHlcJv4d64iMT/e2Y6DSmM/AG0VSJS5lOFpFSjtKuVfMgt07jSFpj5NYqZZpCwzBh",
-	"UtYyR3N5Tzj37se19fOaNn70Xiawpm0vvfd/9C6EsSxKO6J/e2fYoG/Y4Pv3m4TDXC1ivUGGtHsZz0IG",
-	"ppKUBzTfsts24iSO+JW8ZDfLKKkh5EOIJwEhbZY7wh6WvmVLmsicSSR05Uwa7yOOJ90BKzT/afDShK4a",
-	"OeiuxPGUJYwH1k/TJJ4TtozXMBg8NQ0uC9e6XzqxjyzN2Y1yTv3IJVV45t/qCbaoBaAtU7jVNfuIusIb",
-	"NHhOecmj/BbMLYlGB00Y4UKRZTqJIzlnIVkz9QdLHXt0Kj86lR+dyo9O5RZOZc0334pUsXBjni0aWSRP",
-	"PnnMtH3MtH3MtH3MtH2Mp/wuM22f1IX0ak12+4wSl0wbeE2GSl0cEDezzQ7ZN4tWmGuBgVwBcfSOqXT5",
-	"KuJXZVmkDVUyFQlR84QxEtJ1MZRTtSj7nd5h8aQK4xcMbD0JqYfeexkPbv77ly9/PnuW9ib7Xy8O5ZPv",
-	"gn/x/turf7KL8OSpeDN/dfPDQfTF0blXmLB8y67FVTnq8Q1nOPUVlUSqKI7JNY2jsCkD2XyiD5uReRw+",
-	"eM/RfDqN5FLISNM6RkxkkERL/Kd3Eq/oWpJx7t8b+1Z4T6OYEc2cyF/evnxOjgZHR5939Q0J5mxBneIb",
-	"fS+y94+JdXr+rdkG7rJFnMeZpEq0tgKxuAtNkOVZXswZAVr+TJKxptmxD+c6Ppt2zqkK5uOmeVnKro70",
-	"lqlkfTJVLKmO944FgoeSgIuNUBLQOCYLuiYyDQLGQswxahhzv+d7i4hHi3QBfjMzdMQVm7EESXZJE7pg",
-	"yhzUSbZ5ZzxkN2+ocaFW9iDfZb0R4EPWO5GIBenp2WRz6GlGCq5NNc+9WOh0ruH82SIW9AbnPegfPDl4",
-	"un908MRZTK9mMb73HKKB/0xZsq7OeuwEDMcmlR7ia2TCpiJhx9q2nkd8Zu4pI9MokQoe6XpmFT/Dtx3d",
-	"CMKPpXm/Ynym9+2wP4Ap23/36w7f5m6fhc2bbZyOa9jqcFzY383u2bqtDzfu+38kbOoNvX/fy4vb9vBX",
-	"ufetvvrupN8pqljDfn/D4zXJndIE0u4izUaoYsUlmKz2uh1Gv2vbCRbmVUjPaNraBeV0xkJjLPhksoaj",
-	"hyy+JI2ZJBSmTk2OYXHiFY2hsttZrvkGSt9CIWdTYCzV+b9ly5gGDCYMPAljxqu55pZ6r30iEiI4FI5Q",
-	"EkdS+SSSJFKWdxVXYzkULAO5d74Qy9+aiL0/eKqZiVIs0a//r7+MRn/933/5bu/z/xp5P/7bv3f+5/1f",
-	"R95ffiSjkXr/V9/8b/n3z//6+X/UsshX0SJSDYT2lVjpY1wTxsEjTyhea80l5/S6eGSHvXo6i/UAhbWF",
-	"bEohKqNfybhRv7eNp+rJ8qtvJUvOwoYZa8LT6pbJM5lnCaMTFgs+k0SJY2IJJosSnrw5I1oPL5yZo7XV",
-	"Lcuqd61vOEzbzYbYxJeMi/ZObAn89h+JLX3jKNONm498CT3mKAYiSVw1vLiOXB2v29+y+t52ysWZoioG",
-	"in2bSW/gpJlR0MRLU9memcJwOC2Y4UNp+p6Ue0+isJR8C/HVpeASS7O/oOFb9nPKJLj4M8f+h2LMPBGT",
-	"mC3+8yeJqmo2bf1GaILoWhPuZPoTmJYKzRDQEnEQMqfIkcxjWf4QFwqVadiWJBGJCdzi90WqOmLaSSiH",
-	"DKDs0yeEp4sJS1DX6hMlSL8HKhekrkFcdQ/2cg95mraQIy4VhfijlyZ8mKZROOz1nz2j/WDQeRLus86T",
-	"6VGv85QeTDr9YBDus4PpIT2aeLm9eaAZn4oUnN0ZLp64izeMcC8UgbT7J/eq23Tb9gTf4DfwCKvEJgLF",
-	"lMyCIkhxQapVUhYSOadLNiRfv/vmtV/YfpEQSlC4dfVcngs+jaPgYcQQ2I+UaAAuhCYAuK9gwJgUUh+U",
-	"Cl5gPPnVMayehIIhoSSMBnPUQndwks/yk3yez7z+ALOl7ercNu2JSJXVzK+YVnfNuvGc9NlcCPGKJjP2",
-	"0OPSL3aUEJ0Yvla4YBMRrjPtgVBFFkIqcnR4uH9kqG5XJ9HfL5yEnhRRQhA7qcYjKU1/V2cDK48kjg+s",
-	"ipOjA/KP6As4g5cimURhyPgDOadMp9MoiPQaZCCWrHhtIolWLmcs1KxTXwQxJfAkoeECzd2dXIR9l6Xl",
-	"syJ2Vk08rbKAXR2AXqumPH3nQwFXBHb+K/Sl7IT6jV+mnvr1JPABMo1YHMrqRegf7T892PFF2O/nJ2HW",
-	"2uIiVFeyq3MwXwbp4l6G/lF2GWytOdaYP+xC4JfK5yBZch0FjExpFLOwS84U+OFiMZuxcEc7f1gU66Z8",
-	"npm6+Sb6N/PdxW6fEDCzLNs3az6Gf8RiBpJiIRJGUh4y9MuM7brHcBCvhU3r/ygyHC1rPQ0uiOMM1pqX",
-	"5lN/DKlct0qzu+qlSHn4oL3lQnWm8JXi5iYMNWEi02AOuwkuC/sH1x0XSdAcdrbbB/luvxaK2NnVb3c+",
-	"/x3td3Hh1vmEsTE/yw8WSeb6K+/Cre+9ScA3DO70l8AiHnRGS+dzHWQ5zVchmGu7JCQy4vqyavWNRCp3",
-	"Ru9EORrkR+SulWSTqz+suoXs4thyFz9orZJQLtScJeSaJVLPy7Aw2CU4oQshzilfG3NTPuh4EqpYByy6",
-	"4rl8RyOVeaxVtDAFKhBT6EBQgcyia7YzST1w2NSFEOh5S+wKm86kMPud3KHy0F2vEHFy1t80inl6zwm/",
-	"wEDfcpqquUiiXx54o6ztS5dRBwPt2am9YzwEzyza0dbeA88OIzf2FWuoWtG/iKSM+AyYZARehJRfcbEC",
-	"3gHBN/0LRhMb/ArmE3WT4sJMR48MET+sSHAcCzifvWyCu/MuOArgOU4RFskLG7TVzZBNa3f6OGw2XC5x",
-	"xbh1pfMrcKVnB7LxHJCormkU00n8MOU9db7ToC4GlDvmA/kplYpwseqSi2S9Uw596NpP3xYmVn9K7uR3",
-	"dULbVr1DtrBMRKAl8yRmz/Pzu/dRAsXCwx2rbxfOE4xxfQ0TNk0lC49RLZdE0rUkK1AiKA/Jar6uv+qQ",
-	"Jxx0wFi9qdjYEbgl4RGCj/hgdtICSEZAOZlkYbKSm9EEt3bFAwaOwP9XtjlbjJHKLu6KsL5+981rWzWq",
-	"BeyChT7sNyULBh5YcCVCHoR+zpySue0yXS5Folh4zsKIXsDUH3Ttsw92FvqLHdiNskRxP6o/hgkUItWn",
-	"asYmgQgjPtuZknbosoBskgQmScwkm7hB7Zp27csCrsCCmCYsJFTCuXYhnmE+VMx70P9aJmLJEhVhwMBU",
-	"AdQFPGT0C/P110Vo5K09OazS25SvUKzhczNFqhHQcn1fJXcGg7qSgY2crTZSx4QL2Ig5OA60ZCoFjCqF",
-	"gpWh88rBzcPqZ3BMtliqtUN6+pfisMUSxMqQpibxQyGNZPNm2oqQSuQMlXJzRvYWgPt9zm5oyIJoQePi",
-	"7HZQVFJZEqRvVSa3ZFw6G6UVL8z0GZdKm0rR1d+ssBKy7haQp5YmUScr76mN2ueRux+zjJ+Mmko0XbgO",
-	"tgAyO1bcv/fZIAJLdm59fXNtXWE5ZMqISkA0Fu+zLT+su9CY8mNCS8aew+d9skwirrTwLx5FE+ZkhQKo",
-	"2sbRLqIF8L9C2WN5mudRHEcS08KKLGfQc04n4urowNt2a5h1XhbH+G6+1vYFGs/HJGZTBbGZKYg8SD2T",
-	"xcE3gmVWtqIm/e8lhjP1XYg4sBXr+igusr85/SIXTbX8Gn7TB/vVxcUbLcDfnV+8cRa4mjMwwRIGmhcX",
-	"ZimlHBI3I+TZs2fulHr1qWnuVaCqVNpaR9eIX4kxeCdeTUN0bND4jUPUWVmBS+cO2FhlI/QNBB74LSYP",
-	"o61FTjoxnbBYmujkmgRUbk55qhxtJaH5bokQTkZy60wVd2+zfCv7me17i7XXHxp3b3uOxCkoYVDovcgr",
-	"/stXiioyp8sl41qR1DdpycSyzE1KgHbbuKodLstib15ulup7P2pSKr6cizSRhdyoJwO/JhsrFnyGDvyI",
-	"X2kdDJR0lLn6E4Ul609kl+nJoLftfj+MPjaRBQK/fNwr96D8wqpS8fHvSnFTGu5Kjpiz/bK8pijkxFVB",
-	"wcPcHjP8RIiYUV6ZMdRv2dGaZ2tS1x44XUwr+3gTBeFWr7ckLIiWESZXL2gUE4EicUVr9Bm36KWlfmFx",
-	"Hz54NI6/mYLTYPuL7/0KT2N6XiTQ1KwETJFxNIHnIg4bFYtIkjmLwyEZIw1emq0a+2RslYjLmeBM/4GL",
-	"S/s3/c9YiOXYH/FxCn5axlUEZdj6NyjEulyJNA4vJwmjV/qPpkwk4rNLMZ3Cq4omM6YuHQt03B3xwtUr",
-	"TKPWRmlNQC5Gxo52HPwNC3Ft00P1zhtZALtfhtzYNJTVoEtQGu3WhvU5m599iQdwrh+9dcC/d7cXAHtu",
-	"fZsuckEdI2b8msViySC9yNyzsnVaU0VUIQADCXKnjPQMNKQxiRlTmMUULetgzsI0ZpCHgN6lJl14u9oJ",
-	"dpVzwvk2mWP0s2x7nKTvspZNTOxVJOvZbAZI88GLFENrps1uAWXRmzN8x9WpaZLQdUZFFv6tvJtvEiYZ",
-	"V1kqvIm3LkQCAnazTuXMe9Oi39njL0UJEZN+TFZUn+AUIjWS6Olqc1QzKQshMwYbQ9Erxq1ekFlQIhlx",
-	"/Qd4by6WPhlD2Vs4JnMaYqK/EmTCyBVbKp+MNT91B12LFLyVY82IxyNunMY4ARqO8Ue08MZEW2vmFlVj",
-	"ifpfmkBGfJmIRSQZFhYYhye8MBMiNByUa2r8MYfmdxFzcAmIIYa/QeGHCdK+r7lkp1xa7bpKYLzBzEtc",
-	"1AwnFXmRygw9AxygrWiSS0ThgNtbosK7WAnN+pdeSC2pZUM3aQkiCTeu0jcRAkw5hhAV8pYaNcJw8hqz",
-	"JZJklQg+M2ZLImYJXZTsf7mcdkw0rI5ZWj91m+9nZlHlK+Vq6NqvKeGecT7Duvrwyghzk0ZU/11MeyBm",
-	"v09fv9ObcR2F6CCofkxIVU+hYsWZvkExVdE16E75AR6T8d/HINXyM42UZPG0uJ6sqL1BNSmO+hpSFlR2",
-	"OwqeFkTXLDqT9uucSZnTo9d70n/2bHB48OSg9+zZVqdMpWy6naJa73bOYNZxFyG/fprGcY2fub6+v+q0",
-	"KNSyb3QNTsm4VPk+7m7/pGyiKW0kU6kI7A1mIfmQGMC4StaEmtMqcKvKWGWulFfhV8tJlRY1c8rDY6Df",
-	"LMPckDZyhrJ145Zz1+3N+fdkmbmCS3EQh2qODg/3D7e5JDPEgA+ZLAFYDASSsDQPaAJ1AqOAL5B/AmA0",
-	"Lr6/aHjHMuXqITFI8XGuIqYlRwrFbyAWjGDVTf3G5e7ITQSPbN7W2vieTGczwCjeRJHv3rwsyACpKA+l",
-	"KZoWaaJNgmTGQoJ3u0o2Km4sOC4cIsIubL7hBcyAdrc7x3GoVjYuaHJlBHgoXAJVmRu3tQT/Dsep3pQ6",
-	"Bdmln5wYDS83HKkiiHAvna/5ebFVdhmrPMHZglrx3+BN0rI/lSz5TJIgptGCCA4sw7K/B7sHMoSMSsCP",
-	"2GPOpAiVyMAk01osDetvwV30JOsg0jri5WR9CUl2zT41LSm1FGacaD3fJ5NUZal5uD9aBZaNrK2E81GJ",
-	"t3wPOtTpP87O8Yb5RAr0ygSUE2AAhQvmfPq+Yq+IHdLupQc73ktwIxXG8Oblxo2YCSJS9RAmWCw4dIBN",
-	"GhUAPH9Ovs3iFk1+9a2eVAcJpN1+39H3eg8O2WQuZKwlr5G0W1Wm5vKpOpe7YN0XNqCZFzmmWJkxFNC2",
-	"4hhZd177WWtyfHIGnAW92fTsOY3iFzcorTwX+Waj/IeHNhqI9kswh+YjavDF2KYTbR0x+YJ/MzeMmXLz",
-	"Ul/XJ6VkipphDrFYsaQTUMmc+GaeczGNOI1JKNRGhuEgHQwO9wuwHgd1bguXlVV9RKgwjjHczCC/Pyv3",
-	"N4I1krmsFQkJI8g7DIEFqzkbcVzlZ1JbQciU87RdxvXCT1+/8x0Xjx6LlscZcfzdJyyWjIwNXt+46MzJ",
-	"UfyyAvMNPhvoYlGnS4usbmA1p8rAxeB/KmH+A/0VjNfkbWCbicpmXrH1EGGMoxCRiyFMEHHw/odcjvUG",
-	"juVaKrYo5dHgxXpIqkbm16jmTQHcsJvYVWlrUTbZs0cPBptSOWoVcKeBRzNLNf5yOjGiepu9v3FEdLA7",
-	"DpZKt5CyiVq9q1ykPPdRTRiEkjIPVf7tct+RrelG2SO+IRw41TpmAuRazzZti5WWXBMJ/7dkmmbCdct8",
-	"GbE4zIoV7+z7w5ls8gCW040dMJgfaeeXXudZ5/1//se9nYOFCdRoeA1JzcckYbNIqoQmmjOCZsJMAY9W",
-	"T1ZFuyCfVJbnXCVaSA02vxtEsme9/udDEnHjyZsIKGdPjDGu/xSAB31cAUTQTMoANvy///N/4V9Lqubw",
-	"D2BctuhC/6EcpdzLVITNdGEX43tGTTRbXksoTriuym3BhT8mV4wtJaRCQzzJJ2NTNDgmSyGVtrbyvzmw",
-	"ffnPI66vPX4HHrZwfoDlN4asUvCzCF4URhb+L0d03YgOiNCAdXIKewVVb0NurTgwMFd1NGIqv+ooNwrm",
-	"ZJJGcYj1CFHpslz3u71ub+u5manUHZPWM08ssnh5CTT/wcn1rQDfVxPzjEqVv3TCt1OXHa1pmpk6XOdf",
-	"S5ij4dt8hwhshpmoagHWp57PsAI9Wb3KjvPy3p7J0pqNPyj7dP3akyuwPu6TS7RZkNdhLu3YZ7/NKZ45",
-	"sAGTgUi6MkpnOexSwhp2VWnop1AbWb+7z3Q3iWE+qg6bLl5Til/e2IcC48LaHWySkFsckZI2C71GxzU9",
-	"azYamDjIiX40bxXTVJ6QVaXSVZ4h4pwPHsEd04aLof0asnAVuUo8I0+5uHNSQFmTKnRBqdsCSCt2AS3q",
-	"yzVaNFCpRveg1UmjWzLzXQQxYIrM6DWrjePV9Ep5QLKR0+lkS/ILlm3Yag0b9udpHJNE26SSEa2IlOpF",
-	"tsuQOyffHKOSJPWgNMboaiTzMrQs9saZj1rDOCfAscESYgtC47isH7XL5Cl0Mmln9zl9TOqWiWf+mSRG",
-	"NBY30W18UmV+DYUsEPH56qQzODyqudO/ej1L1jWldp74Y5uLl/VcqViMcQNXc8rtL169q1QnLGNIoBac",
-	"s6AK5+c0Z9luP7p04d4sN3NKZk2QXF5UU8AC7MIlHH9bppHL6OvZ7Ls3L330/YBn/vzk7XMi6ToHU9E3",
-	"3Ldl5SvwqYop0RbL06NeH/duxPXmYdmRkVo/peEMZBaosZEkUghO6FSZUKglOs3k8cqV3I3Qcq0ubmXF",
-	"gIxmnKoUbdpMDJSEoe3X1hSVNcl/ls3nHrEKqJqELxVIoT6P1/UIO8mgWzgeo6Zys+Ynm4PsGMpUyq0E",
-	"aF70s12oo5CKN9t2qmtKS2+9JNvT7kPBB2MofeerrFubaZn34JXsfm5lGw0TE7C9AZ7AhtvsVI7XOzug",
-	"GMBqagRhVhcTC0al5kIaPF9j9X4myZKuY4Gh19INcltIbhgw0hqbjEI0xRS7aa+dOZWzNQQZBK2dZ649",
-	"W0faJtvyQSnDejdPqWIlwYS19FFW7Z4wiknsWVe/Fvr4S3jW8fvuYtUOdEEZLT8u4bRFnIgE2D2jwdxU",
-	"3ZqCdbDgCtzvbl0A6zr9ZctrzkvK3aAIhJ7/o7zOyrpNs8AW+37BbhSG8S/zJnLuZe9tU1grXQQfSGXf",
-	"gii1pYRQBCWJWDJerPQFCstaD9bjK+PFz7q/BamCJIfjivoHKLNxbCT/onjW7++SPGb7H1YKNGksmdGx",
-	"3Aa2JoomkkUBMQLvUAt5azosbrT06coa3bfFloLOOf9YOug7LdqlnF3c23IDw9qkOfy9c3ZauMkFR8Ek",
-	"ocGVwVl07IdtFG0bGN7h+uxq7WXHM1JTzskMf4QBQT44m184W7MKwwv8gixDqrH8Ob9F1bu8QRI7yQzt",
-	"rntOg62es5K+yiBKHaALHqF8fi+t8KkR2/kVhLx+Uy4iVpxcRTys9SsVutJWs/44JIZSG9vBsMb+0/2D",
-	"zwu0Z1yV1WtsG9xWnWIJW4pEYcyRYFqWNqV8xE/Z7G9oHC6O6lKrwQyg8PmIz6DjAS5k8Kz/rNVCyp7t",
-	"4r5lyzQT2EBd9QHFvH9/27uW873fLKiYTXrDci8Mx7kTdArosSi0tCnHybcXLztPC8d01BJEpSjy8yat",
-	"Fc6Yd239cFdisEO5X7GGft3WlFLsKtvw3yJN4M6CpgaStQgIPjT47oOnOfgECeY0oYHSeoGRFCMulzRg",
-	"skueU8lIIFKuZNkTlvcxKDftKPYfcaK2o9G7+nitRd6puexTGsVpYvo0PTs4fPJ5l4wDETKoaJC4BGrA",
-	"78CMmbLVMRkjetUY2NmIF8GtahwMzXmBmv/pD5uJFAPWQzJe0BjBnDo/ScGhGrQ2JFvGldJ/K6HMmZfL",
-	"YND6yVSypLOI5ALwIqGI1SCIwksLpuYi7Og/0jgWK6xetaCu+r9t8WsNmCV8oYIBDqPWIirB8xWoZP28",
-	"i8qI60MoE/xWhtUGH5BKJFpbmaZxXAlD10CZPTz6DwF9xD4tnGVN7P8bRFJMmYuXVl9BZFDSWrJfJ2mi",
-	"RsvLAbTqA3UQ9vNNhT8gF3/fMcHAzlk4tmqfpnPzQCxmpS4ZdwTmaovOsxknBdBR8ix7Jy3JBWs4LCCf",
-	"HPRq+bMBB2t/VWtTO/J2Gs4Bt88zyoufSmMeO8xJa1CQyr6kSSn7aBvm3L1RkSxAGmySk9lr7oRDYiZz",
-	"o07OvEkV5I/eL85c7LR4p0ruagPGOpcvOuRNIMTNvAwjuYzpuhYerCZsk20xjlXKyTx4ODxGnkhiu0RW",
-	"1ORoxpGOAhrHGUKUeW1InmpxPTg8csT1ybvnZ2eO0O6O+CsbsIigZmctTbw4ksdkrPXhMQliRhMoWSiL",
-	"8SUea8dMsbQLRwVx/tT39OcQdBTtb5ctk87/vP9rLUsu9LysCHlOAH6MfPv2lW3QaFKu5kIqA3TCBQkS",
-	"FjKuIhpL4HFckGlCZ9qE80ccjIKDg31tBmAvm97goLzcxnabxRvXIqugMdxfoP+66+V4H5oV3IfF093+",
-	"n7t1PmXhQQmF4gWoKzQF0AkslgyhE/Lw458dDy+hq52j4LWGtSskt9Qa1SYLCCAbiLhmCVTsd2uztp20",
-	"2RzZ3WSU16bGAfjtaRaevKdkqc1CgFZmkORl3IWQK8G05UNiqlhyDPHJ/f39Z8Uzdvvz9obw/35wTyLU",
-	"2qzeg8op+N5NZyY69QgesmXrSiax8JBpLg0QCk5yPSItAATDRL8K8FhFJyyCHbheSXtOD0NIyN0Ch66T",
-	"vV9SV6FG6OeUmZ+1NIASK1UvtqtnZLukbjmc/V0dzsfD+aoQdz1MVCvcJz0q4GZsgHRxKIkmjIQps8jU",
-	"TurenZIPQQDagbctcX2/2/sx9/9aXDG39fQDDyDrXN1wABiBAYwTp4l18QDus/84bu0SheYUp1fR4ne3",
-	"+Vkj9spemdJBvPg2H8wCUEgADYhZjXP5PsW92O69yU5Dw7/SVKOu1fbWBtv+ri2cu5op1cTBmn70TSku",
-	"dXYGcJE8o6V6I+5ezLptOicEf7FZjdYzA43aZoyzRA94TDjTioicixXPWw1sMy/uo+63qR0sK/e1O29I",
-	"cWsBbKG1f6lKqKC9t6odTuIGr7geBVuOk+/mAnZzjtbhgq4xiBypY2M5cgz7c2HCKjVYtdmWFrJM9b7C",
-	"UHsv48HNf//y5c9nz9LeZP/rxaF88l3wL95/e/VPdhGePBVv5q9ufjiIvjg6v+sh6EUWTJu6bb1g8iHO",
-	"i4/HJ52J1Uunu6ProTxrBhipwicb63pwc9MilF4no+wka1cY1ZXPWvUOwzHPm1Xw/WHvYNg7bKnl3foe",
-	"ZCg3sHzq9ryiGfTzMVoERHCjO82gZD25Q6tp1+HR6zx5/2Ov8+yk89XX/zh//aZz8a/OD+8/DA5va70g",
-	"hmraxG0Aj6NluIaYaM2IbwjXON2RHx6v+Zc2/9b3rkT5eJfMIrM0FiQ6+OJMqq3YYkWXMXRUkhYvgKGT",
-	"HT8DeHbbI5/biuUANSNIk0it3+ldMJxhGf2DreuEqJ4R+LoM7im2WkIchnHWaEhwp3rA9reBwm5FE8XC",
-	"EdeU1CVngBAplsx2hKHKCopQDMk4AZw//f9Ln4xXSaTYmNBYCjOi9EfceAakjxqW9GGH9D/BuoC/g9EL",
-	"Ji7CtOqvQc2P+Rpg9XTJyYjb9qUTRlCVVAJWAz1/9erwn4Vu60D40AEcwyF5C/Abp0mVtWVxa3Oo0gtx",
-	"xRoAl0v9mvTgtJAzhQHXPK/E5js7qZUjbnIrbd197lCDSg7ojArtuQS4ruDY9BLtY8gdwNfmrLTU6xxm",
-	"Wl3kLYSYpsJ2jqGYbm9eMhRkfEi5oJ9Fap5OQMSbR+z/ejXNN/V3ExGTZUw5y5R+sABsu3nMPiPLRIRp",
-	"oD6TxCq8kkz0rSE0FnzWHfERR6TxrIWQD5qgTU0xUu709bsM36PUYQECYYqoNOFyxDOUhMna7rbgATiL",
-	"1iAMsosNabIcMt+zhBrsVajvxIgj7Lq0EMWunQPTfpHrspMUr51aCb3iCZO2DzEvd2kbZ/TpRvJGnGL4",
-	"9zIKx0N4EE7blBxjngMlX764MLmZpy9evbh44Wdlw/B7HKNKp+XCRZZDqDK4nQSS6DMKV3MWoUiKuFSM",
-	"hl2SwWCI6YhbOCS4h5HMFQx2QwMVawv5yuE7GSgcu4mkcrbIRvexzBrDYVnX9e0xfxvcp6och8Pwh1/M",
-	"Ayj1uCLjg15vTBaM8hwZZsRtYNC0+jEkVW4F75PxwWAwtsS8YnHcwTyArIOT/hQGjuGixlHAOOLQmRt3",
-	"sqTBnHUGULdbvHSr1apL4eeuSGZ75l259+rs+YvX717od7qQx5ZHRJ0LnJURewOoCta64pJxuoy8obff",
-	"7UG9ypKqOYiXPa0b/aL/a1ZrqsHZyjzVh5i+ZSRJudEztKjN0lL0Z17BJyFZfin0zPV3B73ehqZVpWZV",
-	"WJwLFdXrJk3BPrr3lXnutnWzJ1Or3dDrCelZk8CaYcPsg/1+0yezNe6Vu2q78hzTZmW6WNBk7Q09vUOc",
-	"YdkA5OX9aFbrvdev7QG+0vZTGfR6zslY4a7oFZNZK8shgnJSRSdaQcTFyYw9IqGPuJynCnSZUKx4w7m+",
-	"xVn96Q/W9w57+9vfc5sYbiIGva3RJmrI4k6g2tbCwKKsBNMHm+sVILTKkhLjdJkgdYGwRvwv59/7phbs",
-	"/OTtcywJ+xwJJmEgTo3gmaZxDOpKJHOsHxNiO339DhCerxkCMoDGA+9WJTHIhAyGDcQKRHih5GCmVwFN",
-	"Z8mEBleuG7GKUwk8HNthmKUiLMRaDqFaWCWgxEs6ZdmgMIzRM7VaqxDvyOllQ2V9LxsLjsnZiKvEpImG",
-	"Aj0qIKyEaRNXgxrVJa8FtqRGyPnFwsqK4r0LnPYyBhSSSfWFQFS9drfO9auWsagqSH9Ocl9mq+UWZOur",
-	"WNdy6LZoEpmw0QO5CS7shVYu5FaWcuo+fHvPxYALp4HH2GuHZcRa4YiBmR9rNgvHvco7XgMPGvT691rx",
-	"c9PVp92S7dMfec0GBRCZKx7lZib5BQ0z6tCv9Fvx1bylMrzUghm/FMkkCkPG8Y1n29947nTFP+jvt3pB",
-	"n6ArJw76h23WU9PfU788GLR5uaaRLLzcYonlluIPkogtDtt2t8tyIO8nRzPJaSzEHLbISE8H7e+mY/kN",
-	"5tN6Qw98F15RsspGXeuVZhWO1JHoBAApNVmb/CRt7CwpgrlTTJ0gYyeHfpw72LETg1FFajLoj0HYQRGl",
-	"FndUkrH5Rp10iCOpTs0KoNoKc45lY8JP/ohxsf0zRTSMrY8XE9Bbv4ZZJ60ffxUtItX66eewM+bx9zsS",
-	"JW9MclYLrgqPtmepDqhmDSv9xhKRmFpa+73z0T8Dk9HHZc+jNY/RMr/MYvbQ4dmsxGO/sSYlXuvrrhKP",
-	"BpzxTWFtd64/z5iSyGlqtWHkLZDXN2fWgat5DqrbppvDfo+EdF1r5YdOI7ePoZU+RPOs67z3ETXP080N",
-	"4Eocwz59e8/ltNDDIklmgrPfvQ52sP2N10K9FCk6mx91sN8le0Ty3IkOtvcB/+N2rwgJtkEvKwG9VrD/",
-	"0BPO2YpJhcBPQ1DWbEzYxRDzRxzADjJuC/UbJujdqHzlM72r/mVVCEBe27W2Vmgs9oloX2bK7fQv9+E7",
-	"MdO8ydw2HSw72j8cK/3z6G3u9cxYUwEpq632VsOc9sCj2KzQnYMnnsaxm7UL5mMC7WdM8m7WyBfDjLZ+",
-	"R/80zOsX+BoKJ7WmNvYNdE+G5VHJIReJSSHvkheaqVloXEkibLWBr/IRzxKFAsqJYnEMPBFqqSC7gLOV",
-	"DW5WOGBSTH5+EAt8/wA1EosDmpL6bWZ+njVvMtWbEs0fon02FDu0UkAH9+OYMEyWN96GbTpv3N5/ZRt0",
-	"0bVNTn/UQh+10F+B2QNtWr56F1bfWhHd+xCFt+0YfkHB1Oyer01l1XaGjwkKkKk54lnHXhvpSpQkdJow",
-	"CQlbBabeJYDlsqLYDdsnSyolk8fY3TUrvxlx/YTJZGYhAECZahzbSNvkWm9h9+uPrO/aYc7Ch4uHXfHz",
-	"9a/Bzdd35OXru3PyHAS5wZFgiTeSjzz8kYf/qjw8zNnLzpj4VbTYw8zTZtb9DrkrlOOb5pCCUNB+bT8k",
-	"dLKa0I2ci5UklEiAVMFnTFuclIcsGXH9W8wCJRIHUmtoEy1KMJkiBhSbLvmGB8zmD+Stl6DFBSb2iGub",
-	"3ei8ZxMYsP83XdE1eQLOW8x575JzLQAQHwCLfTC9EDN2MafOdDNx0ktL3D8rQ/vN9PwHMfJKFd1H4eKY",
-	"3XK6sYotY+En7sN3jSNZyLkGJg7HFQkOJT8TNkv5sXWGOW3B6ELwGTa2emTzj2z+12DzcA8zpury+Xu7",
-	"izfE79+alDXVshOkSeoCx7JmvJJGkFuMOLgKg2p5l+0uOSHLNEGI0iGE0OQVBupMwk9DMuUp/1U9xg93",
-	"z5oEv1O+PcvqTf7oHZgal9s4mhPFXBmokSsuVjwHqn300356ASR9ySxU1XZWsMU3y+XegiZXG/Q8ZrQ8",
-	"HFOTjtafjETM2tlDqU24iDiSG9Sy6O0Fu9sUcWj2NeJiauqmTBlTl4wtQkoF1MPCpIyJVFFwZXJlUSrf",
-	"KKh9Oh7xPJd2DklDOesyKbACGiMhnDtNrrCrHWaumpZx80gqkazreM8C+0j9ZjqcVt+guVS5JVS1uZNF",
-	"lXMhZx6iApZaaH2UpIDfjf5nZJvTZ4MmV4863qOO9yvxdG2nJlHIWnF1YJ2b2TrwgA2+15Nc71oVihUc",
-	"RQ89rSYXE27Giia2eiDipH9IgMOP+E9Cs36ZQgVnkPUgjyRa92RF175blrCytZpTLFXV/2Q8ZCGJmYRU",
-	"LMrJgEhCZwKtd70/aNFTVCWzRjvG64sMHn4yKmuScuM5XkgW67EX9IohggbM0QL61fH9a1u3/Ula75Wq",
-	"8z8Z80Zj45F7P3LvXyGtHrgRF6td2OZ51+ttaVxYWM1Cq8Pasu9qBtdqQ/P3Ea92f2/I3Xpxbfo//I7y",
-	"tn7TDCw4q1bpVy+yJ9szvrw1+pbEKySZR2P+E2QdX6Hd6TCOvIn8nY15C1ex0a+HwY/6dPmGVPmSx27E",
-	"27rsbI7rJ+S1+71pNLZs+PFyf3qX+0um7prnvfmCuw1sthTflfBjNRkVMSXhjiMudVVlyCv0Rjwr0TtG",
-	"n36le5KT99tUxOcAzYx4XRucBo3j3C74UeewDMpsfyut49x5tj17cnsobdE8LEE+sqdPNeF7kd8wy6Hc",
-	"jlP3ZlGQ/meytFgd5u1btgCwCwd8cFrgTwoAp/w8wS8yMcg8Ndyk+UVxTFYU2jVcZK4ddBVxAbBOVSgo",
-	"/e9UsqS5WM+2Hfi4rMeMYrP2fnV9Z2Hb8bUryjsvPn7Xqjzz+uayPKdrwh+yLu9PVOW2yO5QS+ZinCN+",
-	"CxsGP+QTbHLp1+sjZ0oa+DaaMAKZwEPEsBNLZrAFXFRCmybm9LssdcQwneLmIk265ERemRJg/WfOViMu",
-	"OJM+QjOixrWhZfSIj3jejtI2cOVCkQkz64JspDH+95AAQuj4GI0zusLGr1EOnRLniD4mv1n/KASJBQLn",
-	"BFAZg1hBAMk5Nt07xw023J+DCwrOnC4zGzngN/mjd1aptph8tu/4I8P7NG29O3O7O6hSew5H2vsQ8ZDd",
-	"3LbK4TK3wOZtuICrIQtEyEJI0TCRtRxnE9hphqXpj7gxH8eAeznOoV2Bi9X1z4faCptnMVkTqaDaJJFD",
-	"xxyEnMp4BX24AEsP8F7FdMTH7qUVgWKqI1XC6GKMeZlqvWQ5MptkEGac0WubDQyTNau/hFaMkHviwMh+",
-	"JsnY2dYtLNDptf87Y4b5zM40XbR97VXErx7AR90j0b/lnDBDJJ9EnCbrGqDnWvbnUGpRBHe9Qi9+E17q",
-	"nEZyKWSEX6hfrXnLxsTcN2ASj1z2k+CyORBkju/943tN4kUg6h/f3xaQIgtX9iPwZNM9fysPhquSAS5n",
-	"uqZETRRa4yQsYNH1JmY84jk3Jr8iM/ax8sFtLmIcesuYBka3haYZG9nnW+gZ/7vim/dggGY395Jp8BTj",
-	"4jnq/ctELIbkhHMySnu9fa3J/932/BDJDP7IRvxCDEm1d82Iv0sB135IoH+2PkdspA27+mDmaskAYKIP",
-	"9weDzx+56iNXvRdXfZvby7tiq4nti7VM61KQNUOat++RRS6yUuFIIjZDgLiydMRXcxGzIaFkGrE4zLLU",
-	"ss6c2kiOGU1Y6JNxsV3RmLCbgC0VQ8t97HRSGuNIuOgcyV+ETGZfMTnN9i01Z/wSIG+hxXe52dUY223Z",
-	"P+PfcGkwcwTGMNDyeiDwcEDaEwtHHJHLliargwtFAFydnGTNgHHpK5HGoWklkMWNIEPPxGcyYHbyFzuZ",
-	"TizEcmwgjilfG6h4F1N7TsH3mrCYrkc8ezPiM+i7Hgg+jWZpwsLx5yiyjI+lsuP40bz7lQ0p2Y6qlZa9",
-	"5GTEbasu2BYHEMR+aaalMc1bZ2nLyPafgORAIw5pDFjFpnRRVmaXTd1pi+bUqbvEB1XlGPkaM0VnBp0/",
-	"MkWE2jQDn0ydEF2aFtMfWX6eTWEFD0QWKbR786rE7tX1datv5laT/1htllbTlLnQ4ay5rVlr7025xfdH",
-	"SaUEkglbJh68dR/+OIkHmTsV6h8hEaSoMLy4wCaCmzQEeOYPpxP0WyREvkmgzhm0opfYP/YxgfP3W2KZ",
-	"2vZWRpvBfkz3y+CEd/eUafVVn3z/RkiFcQxTXT62sFJd/eLY5nRaSVZsxLmaUwXmmL6fmtMaG81m8K/y",
-	"vsE0uCpl6zsw+j+nLGVhpiI46PpsA6qJss35PsnE+ErPw4/Cze1p6tFahFVfFB+/vc9qNoVUISK+opIs",
-	"aMiOyVgro7bJT7UDotIUF6k/XByiDYr9a2HP4pFf/275taZ6lz3uiHFDU9ZObNrMNiWuvIBaqDjO24Kp",
-	"Qu/Y+jyWvKMs9qrDGlpqiutH3AJaQaSWJaZJNtlJPktSavn9aWXkSqdVedZrfCM3fVd54y6gfbXt0Wv4",
-	"6muRdTYsuiHg6MDchNTGx2jupwitpKnAXOrY3JnWpT3+ZnjTAtk08Q3str4yPAMT9qXFtEc3EKbnYm09",
-	"F+SKrQFPA70VkKpriuBNC+tUQl4J03sFCTM5ZMdaIuSS0SPhF2VrhtxmVLOEYfzA6UTltspWpl0igKNq",
-	"/laEmHYLDOb0GnxGC+u0ylr+jDiLJTb2zNNhZimT0iqrFSeNWXWk4C2mWTSg9UeKmB7Yvl4W/gX8MsAY",
-	"8pqn0h1G5h8e54gD3NevIvOmersU44RKSPiBDo6yuRtV3r78t9KYlYov5yLVgz4Z7KJRVbakO6nR/fvy",
-	"/vY8/w683n2nVm2GiNpjDemjSvurtWbKJc4uakl/EZzdCeiJQrakBd3+Berzo9hEDfu9/UMiWQAgaYef",
-	"+8Df11pOTNiIL6k2XUnEjWCDlwsirUsu2I3CTEy5jCOldePB4aEJjzeEj3/Qa/hdKayK3SgLoZVHf13f",
-	"dZfsH/V65Ow1Of+e9HtkcdN1vM/dEa9/+OL7CzIqobqMvFL8t1W0t9TiOUdzWOhTSjpwqHDSj+rpJ8gs",
-	"fkCdg7M7QUBtiPm+1z8l1/Z21SHcTmkaKxJHEvQeDCF2C62Yh3t7/cGTbq/b6/aH+71eDy6TmV5VF3ZL",
-	"UKWpSAd1SbMXJVAFiwTv5q3abe2cvtPNRG+6TNdi1WVQaK7ei1Bo+Si1I3yXl9xLhDrNtNpCS/P8O8YV",
-	"UT9ZAziFjNbwx/xVUwRc/2p9aV/NV7KQfMNq8j4wbmGf0bCTNXiDTYsrd3tydNnqd99g13bXdklSI2RM",
-	"bBiMlzVgghmzxfm46eN7+/72/wcAAP//",
+	"7H2NdttGluar1GDmnHR6SIqkfmxTp8+0YtmJ0pbjtpROJqFXLAJFEiFYxaAKohiv5uzT7IPtk+ype6uA",
+	"wh8JSXRiO5qzZzsWAdTfrft/v/ve88ViKTjjSnqD9x67oYtlxOC/T3wVXrNTsaAh1/+WyWJB47U38E5I",
+	"AH8lakYVCSWJwmvmtbxrGiVMPxpw6Q1+1p9bMl+x4Mr84i1uOmaIji8WXsubCam8gfd3r+WFgTfo9fdb",
+	"HqcL/ayfSCUWLDZPirFk8bX9lv7+u5YnrlkchwHzBhMaSdbylnEo4lCtvUGv2/KWSbwUEgf2Wl7MfBEH",
+	"V2q91H86/xH+9GsSxizwBipOWMuTiqpEegPvmsXhJGSB1/KUirzB/lG32/JWNOYhn8Lot62KBV7/TS4n",
+	"PbK4If9Do6hqgQcPXGC6JLmclNZ0+ePlB1nU6fnJ2+e9Y7L8GxecHWfrugoWNPbTxR2mi8MfOg9co/36",
+	"77TKf5yd947J/G+xpHqt52dnX539cvL6q+n819k8/PrZqvvVyT9fvDw5+e75yT+fnmTbECyCHu2P9/2D",
+	"zhXejTlbp7tylO5K5XMP3qR5uPgAe/Su5QXp5fdjRvVmUb3afrd/1O722t3+ZXd/0D0YdA9/8lpewKYx",
+	"DfRgZor29SKlh3wsEh5cxYwGazu1iEp15c+YP68eptc1w3B2Yx4sP/Yse0zEU8rD36gKBb/S56D/cnVw",
+	"eOS1PMl4EPJpfgLp3lBgfF7LS3joi6DiqibLYOtuJJLFOC78V6+/rzmk2fYNC7xtaWY1eG9Jq8QyXRZ3",
+	"2/JikShkujW7zRSdegNv6PWGntfyJiJe0Ti4WuDKpBKxXuuMyqsVG8+EmF9J5sdMpce4fbW3t7ct75Rp",
+	"MRCHTL5lKta0lRMalysWXTMiJkTN2MKVFmJujyC2L/b6zhfXb+iUFSWQmSuKIM6uWUyU/neocoIonRPI",
+	"ow1UnNJNIDgrPPAs9wCcabf37dcvv/32p27h/057XsubM7a8SrgKo/Qr/Xb3ae4rQO5UKbZYKj1TyuWK",
+	"xd7AO+OKxZxG5EIzgZi8iGMRey1v05SCJEY6X0i9d92Wx+CtgadmjDAeLEXIFcExWEAOu119kbxB70lG",
+	"94ddTU4LJiWdsquNq4TXDQGZg9DMxl+qKyW8AVzwm78X6FCPA+yKUWA7eCq9J7fv3LOupJ3ThBEuVu7J",
+	"NjnK7Sf1gNUCG8qN3utqBtTtDrrdn5pvx68JS5izIV3YDbjLz3GNRdLnbGUUsBypp7z6M9C+lsigPyvl",
+	"675r+qR0r3sv8s+jem3fot9N8zJP716jMh+uWPOudapPU11KJY8WbmhLm3P2MvZ/yiJWwf4LtvdUcFZQ",
+	"efCtEoszalY2wIubUKLd76hpM0YkXTA7DJ0+yplHOfMoZx7lzKOc+SzkDI1g7whD5p9Jg7KVrWWB4NGa",
+	"LPVPJRmw1aZ+9Azt1jMEhvILY81fMllWDnhm7IN+UOESqfI5gEG70SniOhieHmZb0gengatavLhmXFXQ",
+	"0koQdg1xBmcy5i+ajqivwGOhtYrNk5nEYpG763ovD/ope0xVDDC+XU8n8k18rJP+oEWFHX3O1oONfoBN",
+	"Bwvz6JlxHfaLwyLNd1I9750l2CSWMPbr0xdwHb9hNFKzdeFoo0hreysGCke6gSlpijm8e47XvUZ1NMyg",
+	"ge64cQ/c4zYD3oF5mEmYU0/UDEbWAg7+EIVTnkmzlFFYZiviKQg9mUT6JJZUSthK1CJcfpt/Yymi0F/D",
+	"6f/CfFX+Rgt0rfoPFB6/bXnjtWJwBQ6etnbkaUwfOHqIp7HXzNN491vPvUGvePfv60K7UjPGr6yca+w7",
+	"hF12/WU9ffozRgMWXxnOcMI5GSbd7r5POf+7c4zwRxCrLNJjLWgYdfLH3GAZNIzsSIXvb19IzHwWXm8h",
+	"jJgthGJX4dIbeL1n/U630+/o05Yz2j888gbes8nTo6D7tPf06YH/JDg6fEb7E0Zp1z88pEG3d0j3x5OD",
+	"SW/cH3fHT/t9P+gdBkd+73DcnXS7tPtUfysZwz0YeN+wKBJ6PyPNRy5fXZBeZ98Im+84O7cKRDUrWYVq",
+	"RignVCnqzxaMF4WN+SteC3Nlel1tIfmCK8YVUo6X/dvwS7pcRqEPBLi3DLQZNAkjZrTskF+L0Gcd/CHk",
+	"AbvxBt3dblES61s1U2opB3t7dBm6Gt/edX/PqEF77hnvWfa2V09Ee8627HX/S4k543870f/3dfTjq5vv",
+	"4T+Bq3027NH30cYJ8B6XCb+LeuIjE/3jmOgkolPwBtFEiSuZjBehUo7SrlVzP7NOo1BaY+TWKmWaQoMg",
+	"ZlJWMkdzeU849+7HtfXzmjZ+9l7GsKZtL71r/exdCmNZFHZE/3Zh2GDLsMF37zYJh5laRHqDDGl3U56F",
+	"DEzFCfdptmW3TcRJFPK5vGI3yzCuIORDiCcBIW2WO8Ielr5lSxrLjEnEdOVMGu8jjifdAUs0/2nw0piu",
+	"ajnorsTxhMWM+9ZPUyeeY7aM1jAYPDXxr3LXulc4sQ8szdmNck79yCVVeObfqgk2rwWgLZO71RX7iLrC",
+	"GzR4TnnBo/wWzC2JRgeNGeFCkWUyjkI5YwFZM/WZpY49OpUfncqPTuVHp3IDp7Lmm29FoliwMc8WjSyS",
+	"JZ88Zto+Zto+Zto+Zto+xlM+ykzbJ1UhvUqT3T6jxBXTBl6doVIVB8TNbLJD9s28FeZaYCBXQBxdMJUs",
+	"X4V8XpRF2lAlExETNYsZIwFd50M5ZYuy1+4e5k8qN37OwNaTkHrovZdR/+a/f/v617NnSXe8/+3iUD75",
+	"wf8X772d/5NdBidPxZvZq5ufDsKvjs693ITlW3Yt5sWox3ec4dRXVBKpwigi1zQKg7oMZPOJHmxG6nF4",
+	"7z1H8+k0lEshQ03rGDGRfhwu8Z/eSbSia0lGmX9v1LLCexJGjGjmRP7y9uVzctQ/Ovqyo2+IP2ML6hTf",
+	"6HuRvn9MrNPzb/U2cIctoizOJFWstRWIxV1qgizO8nLGCNDyF5KMNM2OWnCuo7NJ+5wqfzaqm5el7PJI",
+	"b5mK1ycTxeLyeBfMFzyQBFxshBKfRhFZ0DWRie8zFmCOUc2Y+92Wtwh5uEgW4DczQ4dcsSmLkWSXNKYL",
+	"psxBnaSbd8YDdvOGGhdqaQ+yXdYbAT5kvROxWJCunk06h65mpODaVLPMi4VO5wrOny5iQW9w3v3ewZOD",
+	"p/tHB0+cxXQrFtPynkM08J8Ji9flWY+cgOHIpNJDfI2M2UTE7Fjb1rOQT809ZWQSxlLBIx3PrOJX+Laj",
+	"G0H4sTDvV4xP9b4d9vowZfvvXtXh29zts6B+s43TcQ1bHYxy+7vZPVu19cHGff+PmE28gffve1lx2x7+",
+	"Kve+11ffnfSFoorV7Pd3PFqTzClNIO0u1GyEKpZfgslqr9ph9Ls2nWBuXrn0jLqtXVBOpywwxkKLjNdw",
+	"9JDFFycRk4TC1KnJMcxPvKQxlHY7zTXfQOlbKORsAoylPP+3bBlRn8GEgSdhzHg109xS73WLiJgIDoUj",
+	"lEShVC0SShIqy7vyq7EcCpaB3DtbiOVvdcTe6z/VzEQpFuvX/9dfhsO//u+//LD35X8NvZ//7d/b//Pu",
+	"r0PvLz+T4VC9+2vL/G/x9y//+uV/VLLIV+EiVDWE9o1Y6WNcE8bBI08oXmvNJWf0On9kh91qOov0ALm1",
+	"BWxCISqjX0m5Ua+7jafqyfL595LFZ0HNjDXhaXXL5JnM0oTRMYsEn0qixDGxBJNGCU/enBGth+fOzNHa",
+	"qpZl1bvGNxym7WZDbOJLxkV7J7YEfvsPxJa+c5Tp2s1HvoQecxQDoSSuGp5fR6aOV+1vUX1vOuX8TFEV",
+	"A8W+yaQ3cNLUKKjjpYlszkxhOJwWzPChNH1Pyr0nUVhKvoX46lJwiaXZX9HgLfs1YRJc/Klj/30+Zh6L",
+	"ccQW//mLRFU1nbZ+IzBBdK0Jt1P9CUxLhWYIaIk4CJlR5EjmsTR/iAuFyjRsSxyL2ARu8fsiUW0xaceU",
+	"QwZQ+ukTwpPFmMWoa/WIEqTXBZULUtcgrroHe7mHPE1byCGXikL80UtiPkiSMBh0e8+e0Z7fbz8J9ln7",
+	"yeSo235KD8btnt8P9tnB5JAejb3M3jzQjE+FCs7uDBdP3MUbRrgXCF/a/ZN75W26bXqCb/AbeIRlYhO+",
+	"YkqmQRGkOD/RKikLiJzRJRuQby++e93Kbb+ICSUo3Dp6Ls8Fn0Sh/zBi8O1HCjQAF0ITANxXMGBMCmkL",
+	"lAqeYzzZ1TGsngSCIaHEjPoz1EJ3cJLPspN8ns28+gDTpe3q3DbtiUiU1cznTKu7Zt14TvpsLoV4ReMp",
+	"e+hx6RfbSoh2BF/LXbCxCNap9kCoIgshFTk6PNw/MlS3q5Po7edOQk+KKCGInVTtkRSmv6uzgZWHEscH",
+	"VsXJ0QH5R/gVnMFLEY/DIGD8gZxTJpNJ6Id6DdIXS5a/NqFEK5czFmjWqS+CmBB4ktBggebuTi7CvsvS",
+	"slkRO6s6nlZawK4OQK9VU56+84GAKwI7/w36UnZC/cYvU039ehL4AJmELApk+SL0jvafHuz4Iuz3spMw",
+	"a21wEcor2dU5mC+DdHEvQ+8ovQy21hxrzB92IfBLxXOQLL4OfUYmNIxY0CFnCvxwkZhOWbCjnT/Mi3VT",
+	"Ps9M3Xwd/Zv57mK3TwiYWZbtmzUfwz8iMQVJsRAxIwkPGPplRnbdIziI18Km9X8QGY6WtZ4GF8RxBmvN",
+	"S/Opz0MqV63S7K56KRIePGhvuVDtCXwlv7kxQ02YyMSfwW6Cy8L+wXXHhRI0h53t9kG226+FInZ21dud",
+	"zX9H+51fuHU+YWysleYHizh1/RV34bblvYnBNwzu9JfAIh50Rkvnc21kOfVXwZ9puyQgMuT6smr1jYQq",
+	"c0bvRDnqZ0fkrpWkk6s+rKqF7OLYMhc/aK2SUC7UjMXkmsVSz8uwMNglOKELJWI6ZS+TKHrQ0Uj8TnuS",
+	"RLVCwlzdWIiF5kwQIyOUr/EO/ZJIRbhYHRMVr/GYSETVzu7TYfdJdlhm2cRMt/qUcmvaFRe762asjC0O",
+	"DwTEp5yMGVBzx8sFsCBE005jNFVTNE/vOdEcmOWlEOeUr43PQT6IEGKqWBvM+vzl/IGGKg1bqHBhqpSc",
+	"WZNpeM12pq71HVl1KQS6X2O7wrojz81+J0deHHp3p/Y9p4maiTj87YFs1TpA6DJsY7ZFemoXjAfgnkdn",
+	"ijX6wb3HyI19xXorrP63CKUM+RQkZQjkm/A5FysQIBCB1b9gSLnGuWQ+UTUpLsx09MgQ9sWyFMe7hPPZ",
+	"Sye4OxeTYwWc4xRhkTy3QVt9Tem0dmeUwWbD5RJzxm08hc8hnpIeyMZzQKK6pmFEx9HDLLjE+U6NOPAp",
+	"d2zIlOV1yKXl/zvj/I4R/X1uYtWn5E5+13y/btU7ZAvLWPhaPRtH7Hl2fvc+SqBYeLhtja7ceYJHRl/D",
+	"mE0SyYJjtM0kkXQtyQo0ScoDspqtq686JIv7bfBY3JQcLSH4puERgo+0wPdAc0gpRi6aWGnB12winLvi",
+	"AX1H6/tXujlbLNLSLu6KsL69+O61LR3WAnbBghbsNyULBm548CdDMox+zpySue0yWS5FrFhwzoKQXsLU",
+	"H3Tt0w+2F/qLbdiNokRxP6o/hlk0ItGnasYmvghCPt2Zpn7osoB0kgQmScwk67hB5Zp27dAErsD8iGo1",
+	"j0o41w4EtcyH8skv+l/LWCxZrEKMGplSkKqolwx/Yy39dREYeWtPDks1NyWt5As53XShchi8WORZSqDC",
+	"yL5k4ChJVxuqY8IFbMQMvEdaMhWihqVq0dLQWfno5mH1MzgmWyzV2iE9/Ut+2HwdamlIU5j6PpdLtHkz",
+	"bVlQKXyKlpk5I3sLIAYzYzc0YH64oFF+djuoLCotCXL4SpNbMi6djdKKF6Z7jQr1bYUQ+x9WXQuplwtI",
+	"VkzisJ3WeFWmbmTh25/TtK+Umgo0nbsOtgo2PVbcv3fpIALrtm5b+uba4tJi3JxpixdEVu4+2xrUqguN",
+	"eV8mvmiMeny+RZZxyJUW/vmjqAMeLVEAVds42mW4AP6Xq30tTvM8jKJQYm5gnuX0u87phFwdHXjbbg2z",
+	"Huz8GD/M1tq+QA/KMYnYREGAbgIiD/IPZX7wjYippa2oyAF9iTFtfRdCDmzF+r/yi+xtzsHJRFMlv4bf",
+	"9MF+c3n5Rgvwi/PLN84CVzMGJljMQPPiwiylkEjkpgU9e/bMnVK3Oj/RvQpUFeqbq+gaQUwxEcNJWqAB",
+	"erdo9MYh6rS2xKVzB3GutBH6BgIP/B4zyNHWIiftiI5ZJE2Iek18KjfnvZWOtpTVfrdsGCctvXG6kru3",
+	"adKd/cz2vcUC/Pe1u7c9UeYUlDCo9l9ksA/FK0UVmdHlknGtSOqbtGRiWeQmBVTDbVzVDpeWMtQvN833",
+	"vh81KRVdzUQSy1yC3JN+qyIlLxJ8ilGckM+1DgZKOspc/YnckvUn0sv0pN/ddr8fRh+byALRfz7slXtQ",
+	"kmlZqfjwdyW/KTV3JYNN2n5ZXlMUcmKeU/AwwcsMPxYiYpSXZgxFfHa0+tma/MUHThdzCz/cREG4Vest",
+	"MfPDZYgZ9gsaRkSgSFzRCn3GrXxqqF9Y8I/3Ho2i7ybgNNj+4rtWiacxPS/ia2pWAqbIOJrAMxEFtYpF",
+	"KMmMRcGAjJAGr8xWjVpkZJWIq6ngTP+Biyv7N/3PSIjlqDXkowT8tIyrEGrx9W9QjXe1EkkUXI1jRuf6",
+	"j6ZWKOTTKzGZwKuKxlOmrhwLdNQZ8tzVy02j0kZpTEAuUMqOdhz8DQtxbXOE9c4bWQC7X8Rd2TSU1aAL",
+	"eCrN1oZFWpuffYkHcK4fvXUQ4He3F4B9b32bLnxFFSNm/JpFYskgx8zcs6J1WlFKViIAgwtzp7KEFDmm",
+	"NpMd89jFBC1rf8aCJGKQjILepTpdeLvaCXaVc8LZNpljbKUlFzjJlstaNjGxV6GsZrMpKtF7L1QMrZkm",
+	"uwWURW/O8B1Xp6ZxTNcpFVkMwOJuvomZZFyl9RAm6L4QMQjYzTqVM+9Ni76wx18IFWNjghFZUX2CE4jU",
+	"SKKnq81RzaQsjtAIbAxF54xbvSC1oEQ85PoP8N5MLFtkhJHKEZnRAKs9lCBjRuZsqVpkpPmpO+haJOCt",
+	"HGlGPBpy4zTGCdBghD+ihTci2lozt6gcS9T/0gQy5MtYLELJsLrEODzhhakQgeGgXFPjz1l/Bhc2CZeA",
+	"QHL4G1T/mEj9u4pLdsql1a7LBMZrzLzYhU5x8tEXiUwhVMAB2ogmuUQoFri9BSq8i5VQr3/phVSSWjp0",
+	"nZYg4mDjKlsmQoCxbghRIW+pUCMMJ68wW0JJVrHgU2O2xGIa00XB/pfLSdtEw6qYpfVTN/l+ahaVvlIs",
+	"ia/8mhLuGWczrAIJKI0wM7lk1d/F3Bdi9vv09YXejOswQAdB+WNCqmoKFSvO9A2KqAqvQXfKDvCYjP4+",
+	"AqmWnWmoJIsm+fWkyAY1qkl+1NeQt6LS25HztCDEat6ZtF/lTEqdHt3uk96zZ/3DgycH3WfPtjplSrXz",
+	"zRTVardzirWPuwhFFpMkiir8zNUgD2WnRQ7QYKNrcEJGBfiDUWf7J2UdTWkjmUpFYG8wFa0FiQGMQ7qO",
+	"Oa0ctyqNVeRKGRRDuaZYaVEzozw4BvpNywwMaSNnKFo3bk1/1d6c/0iWqSu4EAdxqObo8HD/cJtLMoWN",
+	"eJ/KEsBGQTQRS/MAKVElMHIgE9knAEvl8sfLmncsUy4fEoM8L+cqYm56qFD8+mLBCJZeVW9c5o7cRPDI",
+	"5m3BVcuTyXQKQNWbKPLizcucDJCK8kCaynmRxNokiKcsIHi3y2Sjotqq89whIvbG5hueA45odrszMI9y",
+	"eeuCxnMjwAPhEqhK3biNJfgPOE75plQpyC79ZMRoeLnhSCVBhHvpfK2VVdyll7HME5wtqBT/Nd4kLfsT",
+	"yeIvJPEjGi6I4MAyLPt7sHsghUkpBfyIPeZUilCJDEwyrcVi9lz5FtxFT7IOIq0jXo3XV5BpWe9T05JS",
+	"S2HGidbzW2ScqDQ/E/dHq8CylrUVwF5K8ZYfQYc6/cfZOd6wFpECvTI+5QQYQO6COZ++r9jLA8g0e+nB",
+	"jvcC5kyJMbx5uXEjpoKIRD2ECearTh10m1oFAM+fk+/TuEWdX32rJ9WBg2m233f0vd6DQ9aZCylryQpl",
+	"7VYVqbl4qs7lzln3uQ2o50WOKVZkDDnItShC1p0VAFeaHJ+cAWeRjzY9e07D6MUNSivPhT/aKP/hoY0G",
+	"ov0SzKH+iGp8MbbzSFNHTLbgP8wNY6Zcv9TX1UkpqaJmmEMkVixu+1QyJ76Z5VxMQk4jEgi1kWE4cBf9",
+	"w/0ctstBldvCZWVlHxEqjCMMNzMo8kgxH4xgDWUma0VMghDyDgNgwWrGhhxX+YXUVhAy5Sxtl3G98NPX",
+	"Fy3HxaPHosVxhhx/bxEWSUZGBrRxlHfmZFCOKcrABp8NtDKp0qVFWjyymlFlMIPwP5Uw/4H+CsYr8jaw",
+	"10hpM+dsPUAs6zBA+GoIE4QcvP8BlyO9gSO5lootCnk0eLEekqqR+jXKeVOAOe0mdpV6mxRN9vTRg/6m",
+	"VI5KBdzp4lLPUo2/nI6NqN5m728cER3sjoOl1DKmaKKW7yoXCc98VGMGoaTUQ5V9u9h8Zmu6UfpIyxAO",
+	"nGoVMwFyrWabts9OQ66JhP9HMk0z4aplvgxZFKQVq3f2/eFMNnkAi+nGDiLQz7T9W7f9rP3uP//j3s7B",
+	"3AQqNLyapOZjErNpKFVMY80ZQTNhpopLqyervF2QTSrNcy4TLaQGm98NLN2zbu/LAQm58eSNBWAaxMYY",
+	"13/ywYM+KqFiaCZlUDv+3//5v/CvJVUz+AcwLlt0of9QjFLupSrCZrqwi2l5Rk00W15JKE64rsxtwYU/",
+	"InPGlhJSoSGe1CIjUzk6Ikshlba2sr852I3Zz0Ourz1+Bx62mI4A6DiCrFLwswieF0YWAzKD9d0IEYn4",
+	"kFVyChtGlW9DZq04WEDzKhox5X9VlBv6MzJOwijAeoSwcFmue51up7v13MxUqo5J65knFl6+uASa/eDk",
+	"+pa6H5QT84xKlb10wrdTlx2tbpqpOlzlX4uZo+HbfIcQbIapKGsB1qeezbCEP1q+yo7z8t6eycKajT8o",
+	"/XT12uM5WB/3ySXaLMirgLd27LPf5hRPHdgAzEEkXRmlsxh2KQBOu6o0NNWojKzf3We6m8SwFqoOmy5e",
+	"XYpf1t2JAuPC2h3slJFZHKGSNgu9Qsc1jYs2Gpg4yIl+NOsXVFeekJYm01WWIeKcDx7BHdOG86H9CrJw",
+	"FblSPCNLubhzUkBRk8q1wqnaAkgrdlFNqss1GnTRKUf3oN9NrVsy9V34EQDLTOk1q4zjVTTMeUCykdPu",
+	"ZkvyC5Zt2GoNG/bnSRSRWNukkhGtiBTqRbbLkDsn3xyjkiT1oDTC6GooszK0NPbGWQu1hlFGgCMDKMUW",
+	"hEZRUT9qlsmTa2fTzO5zmtlULRPP/AtJjGjMb6Lb/abM/GoKWSDi881Ju394VHGnf/d6lrR1TuU88ccm",
+	"Fy9tvFOyGKMaruZgLly+uihVJywjSKAWnDO/jOnodOjZbj+6dOHeLDdzSqadsFxeVFHAAuzCJZzWtkwj",
+	"l9FXs9mLNy9b6PsBz/z5ydvnRNJ1hqijb3jLlpWvwKcqJkRbLE+Puj3cuyHXm4dlR0Zq/ZIEU5BZoMaG",
+	"kkghOKETZUKhlug0k8crV3A3Qt+9qriVFQMynHKqErRpUzFQEIa2aV9dVNYk/1k2n3nESsh6Er6UI4Xq",
+	"PF7XI+wkg27heIyays2Kn2wOsmMoUym3EqB5sZXuQhWFlLzZtl1hXVp64yXZxobvcz4YQ+k7X2XV2kzf",
+	"xAevZPdzK9pomJiAPS7wBDbcZqdyvNrZAcUAVlMjiLW7GFtEMjUT0oA6G6v3C0mWdB0JDL0WbpDbR3TD",
+	"gKHW2GQYoCmm2E1z7cypnK0gSN9v7Dxz7dkq0jbZlg9KGda7eUoVKwgmrKUPVR4F5tZp7dhAH38Jzzp+",
+	"312s2oEuKLZMiApgfSEnIgZ2z6g/M1W3pmAdLLgc97tbK8iqdo/p8urzkjI3KKLhZ/8orrO0btMxssG+",
+	"X7IbhWH8q6yToHvZu9sU1lIryQdS2fcgSm0pIRRBSSKWjOcrfYHC0v6T1SDbePHTFoB+oiDJ4bik/gHU",
+	"cBQZyb/In/W7uySP2SaYpQJNGklmdCy3i7GJool4kUOMsEhKW+WtabO50dKnK2t03+b7Sjrn/HPhoO+0",
+	"aJdydnFvi10sK5Pm8Pf22WnuJuccBeOY+nMDtunYD9so2naxvMP12dXai45npKaMkxn+CAOCfHA2P3e2",
+	"ZhWGF7RysgypxvLn7BaV7/IGSewkMzS77hkNNnrOSvoygyi0Ac95hLL5vbTCp0JsZ1cQ8vpNuYhYcTIP",
+	"eVDpV8q1Ji5n/XFIDKU2toNhjf2n+wdf5mjPuCrL19h2OS47xWK2FLHCmCPBtCxtSrUQP2Wzv6F2uCis",
+	"Sq0GM4DC50M+hbYXuJD+s96zRgsperbz+5Yu00xgA3VVBxQtDkPzu5bxvT8sqJhOesNyLw3HuRN0Cuix",
+	"KLS0KcfJ95cv209zx3TUEEQlL/KzTr0lzpi17n1/V2KwQ7lfsYZ+1dYUUuxK2/DfIonhzoKmBpI1jwo/",
+	"MCD//acZ+ATxZzSmvtJ6gZEUQy6X1GeyQ55TyYgvEq5k0ROWNbModm7JN6FxorbD4UV1vNYi71Rc9gkN",
+	"oyQ2zbqeHRw++bJDRr4I2AjBFmEJ1IDfgRkzYatjMkL0qhGwsyHPg1tVOBjq8wI1/9MfNhPJB6wHZLSg",
+	"EYI5tX+RgkM1aGVItogrpf9WQJkzLxcRwfWTiWRxexHKBYCGQhGrgZGFlxZMzUTQ1n+kUSRWWL1qkX31",
+	"f9vi1wpEU/hCCQgeRq1EVILnS3jZ+nkXlRHXh1Am+K0Uqw0+4IJ2lsLQFVBmD4/+Q0AfAXBzZ1kR+/8O",
+	"kRQT5uKlVVcQGZS0huzXSZqo0PIyAK3qQB2E/Vqmwh/gq39sm2Bg+ywYWbVP07l5IBLTQquUOwJzNUXn",
+	"2YyTAugoWZa9k5bkgjUc5pBPDrqV/NmAgzW/qpWpHVlPFeeAm+cZZcVPhTGPHeakNShIZV/SuJB9tA1z",
+	"7t6oSBYgDTbJyew1d8IhMZO5USVn3iQK8kfvF2fOt9u8UyV3uQtnlcsXHfImEOJmXgahXEZ0XQkPVhG2",
+	"SbcYxyrkZB48HB4jSySxrUJLanI45UhHPo2iFCHKvDYgT7W47h8eOeL65OL52ZkjtDtD/soGLEKo2VlL",
+	"Ey8O5TEZaX14RPyI0RhKFopifInH2jZTLOzCUU6cP215+nMIOor2t8uWSft/3v21kiXnGp+WhDwnAD9G",
+	"vn/7ynbpNClXMyGVATrhgvgxCxhXIY0k8DguyCSmU23CtYYcjIKDg31tBmBDo27/oLjc2p6r+RvXIKug",
+	"Ntyfo/+q6+V4H+oV3IfF090msLt1PqXhQQmF4jmoKzQF0AkslgyhE7Lw458dDy+mq52j4DWGtcslt1Qa",
+	"1SYLCCAbiLhmMVTsdyqztp202Qze32SUV6bGAfjtaRqevKdkqcxCgH52kORl3IWQK8G05YO49McQn9zf",
+	"33+WP2O3SXN3AP/vJ/ckAq3N6j0onULLu2lPRbsawUM27F/KJBYeMs2lAULBSa5HpAWAYBjrVwEeK++E",
+	"RbAD1ytpz+lhCAmZW+DQdbL3Cuoq1Aj9mjDzs5YGUGKlqsV2+Yxsq9wth7O/q8P5cDhfJeKuholqhPuk",
+	"RwXcjA2QLg4l0ZiRIGEWmdpJ3btT8iEIQDvwtiWu73d7P+T+X4s5c/uPP/AA0vblNQeAERjAOHE6mecP",
+	"4D77j+NWLlFoTnE6Dxcf3ean3fhLe2VKB/Hi23wwC0AhATQgYhXO5fsU92LP/zo7DQ3/UmeVqn7rW7us",
+	"t3Zt4dzVTCknDlJ5tc3SsCkuVXYGcJEso6V8I+5ezLptOicEf7FZjdYzA936poyzWA94TDjTioiciRXP",
+	"Wg1sMy/uo+43qR0sKveVO29IcWsBbMquKqqEctp7o9rhOKrxiutRsO88+WEmYDdnaB0u6BqDyKE6NpYj",
+	"x7A/FyasUoFVm25pLstU7ysMtfcy6t/8929f/3r2LOmO979dHMonP/j/4r2383+yy+DkqXgze3Xz00H4",
+	"1dH5XQ9BLzJn2lRt6yWTD3FefDg+6UysWjrdHV0P5Vk9wEgZPtlY1/2bmwah9CoZZSdZucKwqnzWqncY",
+	"jnler4LvD7oHg+5hQy3vtuVBhnINy6du4zOaQj8fo0VABDe60xRK1uM79Bt3HR7d9pN3P3fbz07a33z7",
+	"j/PXb9qX/2r/9O59//C20gtiqKZJ3AbwOBqGa4iJ1gz5hnCN0yL74fGaf2nzb33vSpQPd8ksMkttQaKD",
+	"L86k2ootlncZQ0clafECGDrZ8TOAZ7c98rmtWA5QM/wkDtX6Qu+C4QzL8B9sXSVE9YzA12VwT7HVEuIw",
+	"jNJGQ4I71QO2vw0UdisaKxYMuaakDjkDhEixZLYjDFVWUARiQEYx4Pzp/1+2yGgVh4qNCI2kMCPK1pAb",
+	"z4BsoYYlW7BD+p9gXcDfwegFExdhWvXXoObHfA2wejrkZMhtD9sxI6hKKgGrgcbPenX4z1zLfSB8aAOP",
+	"4ZCsD/yN06TK2rK4tRlU6aWYsxrA5UK/Jj04zeVMYcA1yyux+c5OauWQm9xKW3efOdSgkgPa40J7LgGu",
+	"Kzg2vUT7GHIH8LU5Ky00vIeZlhd5CyGmibCdYyim25uXDAUZH1Im6KehmiVjEPHmEfu/XkUHVv3dWERk",
+	"GVHOUqUfLADjODPZZ2QZiyDx1ReSWIVXkrG+NYRGgk87Qz7kiDSethBqgSZoU1OMlDt9fZHiexQ6LEAg",
+	"TBGVxFwOeYqSMF7b3RbcB2fRGoRBerEhTZZD5nuaUIMNK/WdGHKEXZcWoti1c2DaLzJddpzgtVMroVc8",
+	"ZtI2o+bFLm2jlD7dSN6QUwz/XoXBaAAPwmmbkmPMc6Dk6xeXJjfz9MWrF5cvWmnZMPweRajSablwmeYQ",
+	"qhRuJ4Yk+pTC1YyFKJJCLhWjQYekMBhiMuQWDgnuYSgzBYPdUF9F2kKeO3wnBYVjN6FUzhbZ6D6WWWM4",
+	"LG29vz3mb4P7VBXjcBj+aOXzAAo9rsjooNsdkQWjPEOGGXIbGDStfgxJ2UmxgMgZXbIWGR30+yNLzCsW",
+	"RW3MA0g7OOlPYeAYLmoU+owjDp25cSdL6s9Yuw91u/lLt1qtOhR+7oh4umfelXuvzp6/eH3xQr/TgTy2",
+	"LCLqXOC0jNjrQ1Ww1hWXjNNl6A28/U4X6lWWVM1AvOxp3eg3/V/TSlMNzlZmqT7E9C0jccKNnqFFbZqW",
+	"oj/zCj4JyfJLoWeuv9vvdjc0rSo0q8LiXKioXtdpCvbRvW/Mc7eNmz2ZWu2aXk9Iz5oE1gy7ph/s9+o+",
+	"ma5xr9ha3ZXnmDYrk8WCxmtv4Okd4gzLBiAv72ezWu+dfm0P8JW2n0q/23VOxgp3RedMpq0sBwjKSRUd",
+	"awURFydT9oiEPuRylijQZQKx4jXn+hZn9ac/2JZ32N3f/p7bxHATMehtDTdRQxp3AtW2EgYWZSWYPthc",
+	"LwehVZSUGKdLBakLhDXkfzn/sWVqwc5P3j7HkrAvkWBiBuLUCJ5JEkWgroQyw/oxIbbT1xeA8HzNEJAB",
+	"NB54tyyJQSakMGwgViDCCyUH0GIYms6SMfXnrhuxjFMJPBzbYZilIizEWg6gWljFoMRLOmHpoDCM0TO1",
+	"WqsQ78jpZUNldS8bC47J2ZCr2KSJBgI9Klk3YGiWVkKN6pDXAtsII+T8YmFlRf7e+U57GQMKyaT6SiCq",
+	"XrNb5/pVi1hUJaQ/J7kvtdUyC7LxVaxqOXSbN4lM2OiB3AQX9kIrF3IrSzl1H76952LAhVPDY+y1wzJi",
+	"rXBEwMyPNZuF415lbc+BB/W7vXut+Lnp6tNsyfbpD7xmgwKIzBWPcjOT/IoGKXXoV3qN+GrWUhleasCM",
+	"X4p4HAYB4/jGs+1vPDcJlPBCb7/RC/oEXTlx0Dtssp6K/p765X6/ycsVjWTh5QZLLLYUf5BEbHDYtrtd",
+	"mgN5dzmq33my/R23Yz6QfCptjVWZQR0ZiesgBN60LY/CHFxv4IG/w8tLY1mrn73S7MWRVBIdByDZxmuT",
+	"06QNpCVFAHiK6RZk5OTdjzKnPHZvMOpLRdb9MQhIKLzUIpJKMjLfqJIoUSjVqVkBVGhhnrKsTRLKHjFu",
+	"uX8miKCx9fF80nrj1zBTpfHjr8JFqBo//Rx2xjz+bkfi541J6GrAieHR5mzYAeKsYL/fWSISE0trHzvv",
+	"/UwZ023evpPKnkdjHqP1hCKL2UMnab3ijz3K6hR/reO7ij8afcafhfXgmc49ZUoip6nUoJG3QC7gjFmn",
+	"r+Y5qKKbDhD7XRLQdaVnIHCav30ITfYh2mpVt74PqK2ebm4aV+AY9unbey6nge4WSjIVnH30etvB9jde",
+	"C/VSJOigftTbPhu9DUl6J3rb3nv8j9u9PPTYBl2uAChbwhhEjztnKyYVAkwNQMGzsWcXq6w15ACqkHJo",
+	"qBMxwfVahS2b6V11Nqt2AMLbrjW8XAOzT0RjM1NuprO5D9+JAWfN7LbpbenRfnbs98+j67nXM2VNOUSu",
+	"phpfBXPaA89lvRJ4Dh5/GkVudjCYnDG0uTFJwmnDYAxn2joh/dMgq5PgayjQ1NrdqGUgglLMkFKuuohN",
+	"qnqHvNBMzULwShJiSw98lQ95mpDkU04UiyLgiVCzBVkMnK1sELXEAeN8kvWDWOC7B6ieWIRQVzxgKwCy",
+	"7HyTEV+X0P4QjbWmqKKR0tq/H8eEYdL89CZs03nj9v4r26C/rm0S/KPm+qi5fqSaK9Cz5cV3EQ+Nlde9",
+	"92Fw20xI5JRSLSL42lR9bRcSmDwBWaRDnnYTtlG4WElCJzGTkEyWEwQdAjgzK4qdultkSaVk8hg7z6al",
+	"QUOunzBZ1iwAcCpTKWSbfJs88C0iYv2BdWQ7zFnwcJGyKxmw/j0kwPqO/H99d+6fATTXOCws8Ybyke8/",
+	"8v2Pnu8HGUvaGeOfh4s9zKStZ/cXyJEBXsA0uxSEgpZt+zuhA9iEleRMrCShRAJEDD5j2vwkPGDxkOvf",
+	"IuYrETsQYQObOFKA/RQRoPJ0yHfcZzYfImslBS07MFFJXNtsTec9m5CB/czpiq7JE3AsYw5/h5xroYF4",
+	"B1i8hOmSmIGMOYKmO4uTLluQGGlZ3R9mTzyI+ZeqAj8I58dsndONVXkp2z9xH75rjMtC6NUwfjiuUHAo",
+	"YRqzacKPrdPNaXNGF4JPsVHXo2h4FA0fq2iAu5syYlc23NuVvSEf4a1J21MNu2GaxDZwemtmLWkI+dWI",
+	"BawwSJh1Gu+QE7JMYoRpHUBIUM4x8GiSnmoSSk/57+rNfrjr2CQ5nvLtmWZvskfvwAi53MYFnajsysCt",
+	"zLlY8Qys99GH/Mn5kOGSWbiu7axgi9+Yy70FjecbdENmNEMcU5OO1rmMFE1b+kO5UbAIOZIb1PPo7QX7",
+	"3hSyaPY15GJiasdMKVeHjCxKTAnYxELFjIhUoT83+cIoyW8U1H8dD3mWTzyDJKiMdZk0YAHNoRDSnsZz",
+	"7OyH2bumbd4slErE6yres8BeWn+Y3qdVPmiwVWyLVW5wZZH1XNidh6iNhTZiHyTJ4aPRGY1sc3qN0Hj+",
+	"qBc+6oUfa5LD6wuwh+MwYI0kAbDbzaIA+MYGv/BJpqutckUejnKIXmCTjwq3aUVjW3URctI7JCAVhvwX",
+	"ocWFTKDy1U97t4cSvQhkRdctt5xjZWtcJ1jiq//JeMACEjEJ6WiUkz6RhE4Fegn0/qDngKL6mTYoMh5p",
+	"FArwk1Fz44Qbr/ZCskiPvaBzhsgjMEcLhFglK65tvfsn6SUoVev/yRg+GiiPHP+R43+k5QjAwbhY7cIH",
+	"kHUY35bKhkXsLLC6si2xL2exrTY02h/ycqf9mvy1F9em18ZHlLv2h2ahwVk1SkF7kT7ZnFlmbei3JJ8h",
+	"yTw6DT5Bp8E3aN86jCNr2H9np4GFBtnoP8TATHWZQU2JQcEzOORNXYM2z/cT8g5+bFqQLdF+vNyf3uX+",
+	"mqm75rpvvuBus6AtRYsFrF5NRnn8TrjjiAFeVhmyysYhT0sbjzF2UOpU5eQ+1xU/OqA+Q17VcqhG4zi3",
+	"C37UOSyDMtvfSOs4d55tzp7cflVbNA9LkI/s6VNNel9kN8xyKLe7171ZFKQzmqwzVoUv/JYtAFjEAXqc",
+	"5PiTAnCvVpawGJpYZ5Yeb9IWwygiKwqtMS5TdxC6l7gACK0y7Jb+dyJZXF/kaFs8fFjWY0axWYi/u76z",
+	"sK0PmxUznucfv2s1o3l9czmj06His6xnfHSjbKwOXKT3riFDMg6VVgO7Bz/UItiEtFWtw5wpaeD1aMwI",
+	"ZEMPEGNQLJnBcXBRI23am9OPtNCxxHTym4kk7pATOTfl1vrPnK2GXHAmWwidiVrahpbeQz7kWbtQ22CX",
+	"C0XGzKwLsqtG+N8DAgiuo2M06OgKG/OGGbRNlCEumRxv/aMQJBIIbORDRRFiOQFk6sh0Vx3V2H1/Ds4p",
+	"OHO6AG3kmt9lj95ZDdtiJtq+8I9M8tO0D+/M7e6gfu05HGnvfcgDdnPbKL/M3AKbU+IC4gbMFwELIH3E",
+	"RPAyHFRgpynWaWvIjck5AlzSUQa9C1zM8hqAP02tSprlgIzXRCqouInlwDEhIUc0WkGfNMA6BDxeMRny",
+	"kXtpha+YaksVM7oYYZ6pWi9ZhpwnGYQzp/TaZjfDZM3qr6BVJuTFODC/X0gycrZ1Cws8SZ/82JhhNrMz",
+	"TRdNX3sV8vkD+Kh7JPq3jBOmiPHjkNN4XQHEXcn+HErNi+CO02F88N4zYaz2aSiXQob4herVmrds7M19",
+	"AybxyGU/CS6bAXVm+Os/v9MkngcK//ndbQ7JM3dlPwBPjumqEQ+Gq5ICYqe6pkRNFFoXxcxn4fUmZjzk",
+	"GTcmvyMzbmElh9v8xTgBlxH1jW4LTU02ss+30NP/o+Kb92CAZjf34on/FOPvWVeCl7FYDMgJ52SYdLv7",
+	"WpP/u+3JIuIp/JEN+aUYkHJvoSG/SKDvwIBAf3N9jtjoHHb1wczVkgHAeB/u9/tfPnLVR656L676NrOX",
+	"d8VWY9u3bJlUpUdrhjRr3sOMXKbl0qFETAsfcX/pkK9mImIDQskkZFGQZsOlnVO1kRwxGrOgRUb5dlIj",
+	"wm58tlQMLfeR0+lqhCPhorNOCyJgMv2Kybe2b6kZ41cASQwt2IvNyEbYDs3+Gf+GS4OZI6CIgf7XA4GH",
+	"A9KrWDDkiBK3NJkgXCgC4PfkJG3WjEtfiSQKTKuHNNYEmYAmppMC55O/2Mm0IyGWIwNBTfnaQPm7mOcz",
+	"Cv7amEV0PeTpmyGfQl98X/BJOE1iFoy+RJFlfCylHcePZt3JbBjKdrwttVQmJ0NuW6nBtjhAKvZLUy2N",
+	"adbaTFtGtj8IJCEacUgjwJI2pZiyNLt06k7bOqdW3yU+qKzHaNmIKTo13RNCUxSpTTPwyVQJ0aVpAf6B",
+	"5efZBFbwQESWXDs+r0zsXlXfvepmexV5luVmdhVNs3Md6OrbzjX23hRbsH+QlE0gmaBhssJb9+EPk6yQ",
+	"ulOhnhOSR/IKw4tLbPK4SUOAZz47naDXIPHyTQx126AVvcT+vo+Jop9XyWhiW5YZDQh7bN0vUxTe3VOm",
+	"fVt1YcAbIRXGPkyF/chCeHX0iyObO2qlX7656mpGFZhw+k5r7mzsOltdsMp6QVN/XqgkcFoj/JqwhAWp",
+	"WuF0TGAb0GCUbbj4SSbtl/pYfhAJYE9Tj9YgfPsi//jtfVazKXQLkfcVlWRBA3ZMRlqBtY2byl0tlaa4",
+	"UH12sYsmnQleC3sWjzz+s+Lx+qa4LHVHzB6a87Yj0264LqnmBdR2RVHWHk7leghX59hknYWxZyHWEVMD",
+	"MDDkFjwMIsIsNs3SyU5ybeJC6/dPK1tYOi3r057zGznwRemNu4AqVrbJr+DFr0Xa4TLv7oCjA7MW0i4f",
+	"o8Z/FhgrTTmGEUTmnjUuVWpthqzNkVodr8FO/SvDZ7AAQdreBuiiwnRjxCTggszZGnBI0JMCqccGPMC0",
+	"P08k5Lwwvb+QzJNBnawlwlsZfRV+UbYGym1kNo0ZxjacLmZum3VlWm0C4K3miXnYcLdgYkavwZ+1sA61",
+	"tF3UkLNIYlPYLFVnmjAprVJcciCZVYcK3mKarUPXhlAR0z+9pZeFfwGfETCTrIarcO9RYATHGVIDb+lX",
+	"keFTvV2KcUIlJCNB909Z38ksa33/R2nmSkVXM5HoQZ/0d9HkLF3SndT13n3lRXM5cQf54L5TqZ5DtO+x",
+	"jvZRdf6o23plUmoX9bS/Cc7uBKpFIfvTgq//BrgGYWSioL3u/iGRzAcQu8MvWyAT1lq2jNmQL6k2q0nI",
+	"jTCEl3NisEMu2Y3CzFK5jEKldfD+4aEJ99eEw3/Sa/ioFGPFbpSFK8ui2a4vvkP2j7pdcvaanP9Iel2y",
+	"uOk43vTOkFc/fPnjJRkWEHSGXiGe3Sh6XWgpnqFgLPQpxW04VDjpRzX4E0ye/An1FM7uBLe1IYb9Tv8U",
+	"X9vbVYVaPKFJpEgUStCVMCTaybX+Huzt9fpPOt1Ot9Mb7He7XbhMZnpl/dktw5WmKh9ULM1elEC1LRRc",
+	"D5Lr8i/hTtcTvelqXokLmMLOuboyws5lo1SO8EMGOyARijbVhHMt9LPvGJdH9WQNuBcyWsMfs1dNIXT1",
+	"q9XljRVfSVMMalaT9QNyixuNVh6vwVNt2qO525Oh/5a/+yYWYyZz9k6cGCFjYt1g8KwBf82YOs7HTd/o",
+	"23e3/z8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -1397,6 +1397,10 @@ type NotFound = Problem
 // where and why.
 type PreconditionFailed = Problem
 
+// StorageFull A failure (RFC 9457). `code` is stable and one of a few; `errors` says
+// where and why.
+type StorageFull = Problem
+
 // TooManyRequests A failure (RFC 9457). `code` is stable and one of a few; `errors` says
 // where and why.
 type TooManyRequests = Problem
@@ -4705,6 +4709,11 @@ type CreateDomainResponse503Headers struct {
 	RetryAfter *int
 }
 
+// CreateDomainResponse507Headers the declared response headers of an HTTP 507 response for CreateDomain
+type CreateDomainResponse507Headers struct {
+	RetryAfter *int
+}
+
 type CreateDomainResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4734,10 +4743,14 @@ type CreateDomainResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateDomainResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateDomainResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *CreateDomainResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -4803,6 +4816,11 @@ func (r CreateDomainResponse) GetApplicationProblemJSON500() *InternalError {
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
 func (r CreateDomainResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r CreateDomainResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
 }
 
 // GetBody returns the raw response body bytes
@@ -4948,6 +4966,11 @@ type DeleteDomainResponse503Headers struct {
 	RetryAfter *int
 }
 
+// DeleteDomainResponse507Headers the declared response headers of an HTTP 507 response for DeleteDomain
+type DeleteDomainResponse507Headers struct {
+	RetryAfter *int
+}
+
 type DeleteDomainResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4975,10 +4998,14 @@ type DeleteDomainResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DeleteDomainResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *DeleteDomainResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *DeleteDomainResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5039,6 +5066,11 @@ func (r DeleteDomainResponse) GetApplicationProblemJSON500() *InternalError {
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
 func (r DeleteDomainResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r DeleteDomainResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
 }
 
 // GetBody returns the raw response body bytes
@@ -5191,6 +5223,11 @@ type RetryDeliveriesResponse503Headers struct {
 	RetryAfter *int
 }
 
+// RetryDeliveriesResponse507Headers the declared response headers of an HTTP 507 response for RetryDeliveries
+type RetryDeliveriesResponse507Headers struct {
+	RetryAfter *int
+}
+
 type RetryDeliveriesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5218,10 +5255,14 @@ type RetryDeliveriesResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RetryDeliveriesResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RetryDeliveriesResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *RetryDeliveriesResponse507Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -5284,6 +5325,11 @@ func (r RetryDeliveriesResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
 }
 
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r RetryDeliveriesResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
+}
+
 // GetBody returns the raw response body bytes
 func (r RetryDeliveriesResponse) GetBody() []byte {
 	return r.Body
@@ -5323,6 +5369,11 @@ type RetryDeliveryResponse503Headers struct {
 	RetryAfter *int
 }
 
+// RetryDeliveryResponse507Headers the declared response headers of an HTTP 507 response for RetryDelivery
+type RetryDeliveryResponse507Headers struct {
+	RetryAfter *int
+}
+
 type RetryDeliveryResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5350,10 +5401,14 @@ type RetryDeliveryResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RetryDeliveryResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RetryDeliveryResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *RetryDeliveryResponse507Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -5416,6 +5471,11 @@ func (r RetryDeliveryResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
 }
 
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r RetryDeliveryResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
+}
+
 // GetBody returns the raw response body bytes
 func (r RetryDeliveryResponse) GetBody() []byte {
 	return r.Body
@@ -5455,6 +5515,11 @@ type RotateDKIMResponse503Headers struct {
 	RetryAfter *int
 }
 
+// RotateDKIMResponse507Headers the declared response headers of an HTTP 507 response for RotateDKIM
+type RotateDKIMResponse507Headers struct {
+	RetryAfter *int
+}
+
 type RotateDKIMResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5482,10 +5547,14 @@ type RotateDKIMResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RotateDKIMResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RotateDKIMResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *RotateDKIMResponse507Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -5546,6 +5615,11 @@ func (r RotateDKIMResponse) GetApplicationProblemJSON500() *InternalError {
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
 func (r RotateDKIMResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r RotateDKIMResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
 }
 
 // GetBody returns the raw response body bytes
@@ -5698,6 +5772,11 @@ type MarkDNSResponse503Headers struct {
 	RetryAfter *int
 }
 
+// MarkDNSResponse507Headers the declared response headers of an HTTP 507 response for MarkDNS
+type MarkDNSResponse507Headers struct {
+	RetryAfter *int
+}
+
 type MarkDNSResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5725,10 +5804,14 @@ type MarkDNSResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *MarkDNSResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *MarkDNSResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *MarkDNSResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5791,6 +5874,11 @@ func (r MarkDNSResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
 }
 
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r MarkDNSResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
+}
+
 // GetBody returns the raw response body bytes
 func (r MarkDNSResponse) GetBody() []byte {
 	return r.Body
@@ -5830,6 +5918,11 @@ type VerifyDNSResponse503Headers struct {
 	RetryAfter *int
 }
 
+// VerifyDNSResponse507Headers the declared response headers of an HTTP 507 response for VerifyDNS
+type VerifyDNSResponse507Headers struct {
+	RetryAfter *int
+}
+
 type VerifyDNSResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5857,10 +5950,14 @@ type VerifyDNSResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *VerifyDNSResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *VerifyDNSResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *VerifyDNSResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5921,6 +6018,11 @@ func (r VerifyDNSResponse) GetApplicationProblemJSON500() *InternalError {
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
 func (r VerifyDNSResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r VerifyDNSResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
 }
 
 // GetBody returns the raw response body bytes
@@ -6295,6 +6397,11 @@ type DeleteMessageResponse503Headers struct {
 	RetryAfter *int
 }
 
+// DeleteMessageResponse507Headers the declared response headers of an HTTP 507 response for DeleteMessage
+type DeleteMessageResponse507Headers struct {
+	RetryAfter *int
+}
+
 type DeleteMessageResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6316,10 +6423,14 @@ type DeleteMessageResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DeleteMessageResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *DeleteMessageResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *DeleteMessageResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6365,6 +6476,11 @@ func (r DeleteMessageResponse) GetApplicationProblemJSON500() *InternalError {
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
 func (r DeleteMessageResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r DeleteMessageResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
 }
 
 // GetBody returns the raw response body bytes
@@ -6744,6 +6860,11 @@ type PutRouteResponse503Headers struct {
 	RetryAfter *int
 }
 
+// PutRouteResponse507Headers the declared response headers of an HTTP 507 response for PutRoute
+type PutRouteResponse507Headers struct {
+	RetryAfter *int
+}
+
 type PutRouteResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6773,12 +6894,16 @@ type PutRouteResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *PutRouteResponse200Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *PutRouteResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *PutRouteResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *PutRouteResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6846,6 +6971,11 @@ func (r PutRouteResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
 }
 
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r PutRouteResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
+}
+
 // GetBody returns the raw response body bytes
 func (r PutRouteResponse) GetBody() []byte {
 	return r.Body
@@ -6885,6 +7015,11 @@ type TestRouteResponse503Headers struct {
 	RetryAfter *int
 }
 
+// TestRouteResponse507Headers the declared response headers of an HTTP 507 response for TestRoute
+type TestRouteResponse507Headers struct {
+	RetryAfter *int
+}
+
 type TestRouteResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6914,10 +7049,14 @@ type TestRouteResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *TestRouteResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *TestRouteResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *TestRouteResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6985,6 +7124,11 @@ func (r TestRouteResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
 }
 
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r TestRouteResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
+}
+
 // GetBody returns the raw response body bytes
 func (r TestRouteResponse) GetBody() []byte {
 	return r.Body
@@ -7024,6 +7168,11 @@ type RevokeSetupLinksResponse503Headers struct {
 	RetryAfter *int
 }
 
+// RevokeSetupLinksResponse507Headers the declared response headers of an HTTP 507 response for RevokeSetupLinks
+type RevokeSetupLinksResponse507Headers struct {
+	RetryAfter *int
+}
+
 type RevokeSetupLinksResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7045,10 +7194,14 @@ type RevokeSetupLinksResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RevokeSetupLinksResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RevokeSetupLinksResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *RevokeSetupLinksResponse507Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7096,6 +7249,11 @@ func (r RevokeSetupLinksResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
 }
 
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r RevokeSetupLinksResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
+}
+
 // GetBody returns the raw response body bytes
 func (r RevokeSetupLinksResponse) GetBody() []byte {
 	return r.Body
@@ -7135,6 +7293,11 @@ type CreateSetupLinkResponse503Headers struct {
 	RetryAfter *int
 }
 
+// CreateSetupLinkResponse507Headers the declared response headers of an HTTP 507 response for CreateSetupLink
+type CreateSetupLinkResponse507Headers struct {
+	RetryAfter *int
+}
+
 type CreateSetupLinkResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7162,10 +7325,14 @@ type CreateSetupLinkResponse struct {
 	ApplicationProblemJSON500 *InternalError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// ApplicationProblemJSON507 the response for an HTTP 507 `application/problem+json` response
+	ApplicationProblemJSON507 *StorageFull
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateSetupLinkResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateSetupLinkResponse503Headers
+	// Headers507 the parsed response headers for an HTTP 507 response
+	Headers507 *CreateSetupLinkResponse507Headers
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -7226,6 +7393,11 @@ func (r CreateSetupLinkResponse) GetApplicationProblemJSON500() *InternalError {
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
 func (r CreateSetupLinkResponse) GetApplicationProblemJSON503() *Unavailable {
 	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON507 returns the response for an HTTP 507 `application/problem+json` response
+func (r CreateSetupLinkResponse) GetApplicationProblemJSON507() *StorageFull {
+	return r.ApplicationProblemJSON507
 }
 
 // GetBody returns the raw response body bytes
@@ -8169,6 +8341,13 @@ func ParseCreateDomainResponse(rsp *http.Response) (*CreateDomainResponse, error
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -8192,6 +8371,16 @@ func ParseCreateDomainResponse(rsp *http.Response) (*CreateDomainResponse, error
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers CreateDomainResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -8393,6 +8582,13 @@ func ParseDeleteDomainResponse(rsp *http.Response) (*DeleteDomainResponse, error
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -8416,6 +8612,16 @@ func ParseDeleteDomainResponse(rsp *http.Response) (*DeleteDomainResponse, error
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers DeleteDomainResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -8624,6 +8830,13 @@ func ParseRetryDeliveriesResponse(rsp *http.Response) (*RetryDeliveriesResponse,
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -8647,6 +8860,16 @@ func ParseRetryDeliveriesResponse(rsp *http.Response) (*RetryDeliveriesResponse,
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers RetryDeliveriesResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -8750,6 +8973,13 @@ func ParseRetryDeliveryResponse(rsp *http.Response) (*RetryDeliveryResponse, err
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -8773,6 +9003,16 @@ func ParseRetryDeliveryResponse(rsp *http.Response) (*RetryDeliveryResponse, err
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers RetryDeliveryResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -8876,6 +9116,13 @@ func ParseRotateDKIMResponse(rsp *http.Response) (*RotateDKIMResponse, error) {
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -8899,6 +9146,16 @@ func ParseRotateDKIMResponse(rsp *http.Response) (*RotateDKIMResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers RotateDKIMResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -9107,6 +9364,13 @@ func ParseMarkDNSResponse(rsp *http.Response) (*MarkDNSResponse, error) {
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -9130,6 +9394,16 @@ func ParseMarkDNSResponse(rsp *http.Response) (*MarkDNSResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers MarkDNSResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -9233,6 +9507,13 @@ func ParseVerifyDNSResponse(rsp *http.Response) (*VerifyDNSResponse, error) {
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -9256,6 +9537,16 @@ func ParseVerifyDNSResponse(rsp *http.Response) (*VerifyDNSResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers VerifyDNSResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -9653,6 +9944,13 @@ func ParseDeleteMessageResponse(rsp *http.Response) (*DeleteMessageResponse, err
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -9676,6 +9974,16 @@ func ParseDeleteMessageResponse(rsp *http.Response) (*DeleteMessageResponse, err
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers DeleteMessageResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -10107,6 +10415,13 @@ func ParsePutRouteResponse(rsp *http.Response) (*PutRouteResponse, error) {
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -10140,6 +10455,16 @@ func ParsePutRouteResponse(rsp *http.Response) (*PutRouteResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers PutRouteResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -10250,6 +10575,13 @@ func ParseTestRouteResponse(rsp *http.Response) (*TestRouteResponse, error) {
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -10273,6 +10605,16 @@ func ParseTestRouteResponse(rsp *http.Response) (*TestRouteResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers TestRouteResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -10355,6 +10697,13 @@ func ParseRevokeSetupLinksResponse(rsp *http.Response) (*RevokeSetupLinksRespons
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -10378,6 +10727,16 @@ func ParseRevokeSetupLinksResponse(rsp *http.Response) (*RevokeSetupLinksRespons
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers RevokeSetupLinksResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
@@ -10481,6 +10840,13 @@ func ParseCreateSetupLinkResponse(rsp *http.Response) (*CreateSetupLinkResponse,
 		}
 		response.ApplicationProblemJSON503 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON507 = &dest
+
 	}
 
 	switch {
@@ -10504,6 +10870,16 @@ func ParseCreateSetupLinkResponse(rsp *http.Response) (*CreateSetupLinkResponse,
 			headers.RetryAfter = &value
 		}
 		response.Headers503 = &headers
+	case rsp.StatusCode == 507:
+		var headers CreateSetupLinkResponse507Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers507 = &headers
 	}
 
 	return response, nil
