@@ -11,11 +11,7 @@ import (
 
 // GetDNS answers GET /v2/domains/{domain}/dns.
 func (s *Server) GetDNS(ctx context.Context, r api.GetDNSRequestObject) (api.GetDNSResponseObject, error) {
-	t, n, err := s.target(ctx, r.Domain, r.Params.UserID)
-	if err != nil {
-		return nil, err
-	}
-	d, err := s.cfg.Store.Domain(ctx, t, n)
+	d, err := s.read(ctx, r.Domain, r.Params.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -24,11 +20,7 @@ func (s *Server) GetDNS(ctx context.Context, r api.GetDNSRequestObject) (api.Get
 
 // GetZone answers GET /v2/domains/{domain}/zone.
 func (s *Server) GetZone(ctx context.Context, r api.GetZoneRequestObject) (api.GetZoneResponseObject, error) {
-	t, n, err := s.target(ctx, r.Domain, r.Params.UserID)
-	if err != nil {
-		return nil, err
-	}
-	d, err := s.cfg.Store.Domain(ctx, t, n)
+	d, err := s.read(ctx, r.Domain, r.Params.UserID)
 	if err != nil {
 		return nil, err
 	}

@@ -67,15 +67,20 @@ func (s *Server) DeleteDomain(ctx context.Context, r api.DeleteDomainRequestObje
 
 // GetDomain answers GET /v2/domains/{domain}/info.
 func (s *Server) GetDomain(ctx context.Context, r api.GetDomainRequestObject) (api.GetDomainResponseObject, error) {
-	t, n, err := s.target(ctx, r.Domain, r.Params.UserID)
-	if err != nil {
-		return nil, err
-	}
-	d, err := s.cfg.Store.Domain(ctx, t, n)
+	d, err := s.read(ctx, r.Domain, r.Params.UserID)
 	if err != nil {
 		return nil, err
 	}
 	return infoAnswer(s.toDetails(d)), nil
+}
+
+// read returns the domain that a pure read is about.
+func (s *Server) read(ctx context.Context, domain, userID string) (store.Details, error) {
+	t, n, err := s.target(ctx, domain, userID)
+	if err != nil {
+		return store.Details{}, err
+	}
+	return s.cfg.Store.Domain(ctx, t, n)
 }
 
 // target reads what most calls begin with: whose domain, and which.
