@@ -98,11 +98,25 @@ func NewPostgres(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	name, err := server.schema()
+	return server.Schema(tb)
+}
+
+// NewServer starts a PostgreSQL of the test's own, which it may stop, and ends
+// it with the test. It skips and fails as NewPostgres does.
+func NewServer(tb testing.TB, o ServerOptions) *Server {
+	tb.Helper()
+	if _, err := binaries(); err != nil && !required() {
+		tb.Skip(err)
+	}
+	s, err := startServer(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return server.url(name)
+	tb.Cleanup(func() {
+		_ = s.orders.Close()
+		_ = s.shell.Wait()
+	})
+	return s
 }
 
 // Available reports whether there is a PostgreSQL to test with; it says so on
@@ -151,20 +165,24 @@ func Run(m *testing.M, only string) int {
 func required() bool { return os.Getenv("DOMAIND_REQUIRE_SERVERS") == "1" }
 
 // running starts the server on the first call.
-var running = sync.OnceValues(startServer)
+var running = sync.OnceValues(func() (*Server, error) { return startServer(ServerOptions{}) })
 
-// schema makes an empty schema and returns its name.
-func (s *server) schema() (name string, err error) {
+// Schema makes an empty schema and returns its URL, by the socket.
+func (s *Server) Schema(tb testing.TB) string {
+	tb.Helper()
 	db, err := sql.Open("pgx", s.url("public"))
 	if err != nil {
-		return "", err
+		tb.Fatal(err)
 	}
-	name = fmt.Sprintf("t%d", s.schemas.Add(1))
+	name := fmt.Sprintf("t%d", s.schemas.Add(1))
 	_, err = db.ExecContext(context.Background(), "CREATE SCHEMA "+name)
-	return name, errors.Join(err, db.Close())
+	if err := errors.Join(err, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return s.url(name)
 }
 
-func (s *server) url(schema string) string {
+func (s *Server) url(schema string) string {
 	q := url.Values{"host": {s.dir}, "port": {port}, "user": {"postgres"}, "search_path": {schema}}
 	return "postgres:///postgres?" + q.Encode()
 }
