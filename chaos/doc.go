@@ -1,0 +1,7 @@
+// Package chaos is the reliability harness: its tests run the real program,
+// take away what it stands on while clients are busy, and compare what was
+// acknowledged with what is there. `make chaos` prints the figures.
+//
+//	CHAOS_TIME   how long each part is under load (3s; `make chaos`: 12s)
+//	CHAOS_SEED   repeats the choices of a run, as far as they are ours
+package chaos
