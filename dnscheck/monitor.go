@@ -49,6 +49,10 @@ const queueTimeout = 5 * time.Second
 // Observer is told what the monitor does. Every field may be nil; the
 // functions are called from many goroutines and must not block.
 type Observer struct {
+	// Check is called as a check starts; the context that it returns is the
+	// check's, and what else it returns is called with the report as the check
+	// ends: not when it was cut short.
+	Check func(context.Context, Job) (context.Context, func(Report))
 	// CheckDone is called for each report as it goes to the queue.
 	CheckDone func(Report)
 	// Lag is how late a scheduled check started.
@@ -267,12 +271,17 @@ func (m *Monitor) scheduled(ctx context.Context, job Job) error {
 // check is the one path of every check: look, weigh, record. A check that was
 // cut short has learned nothing and is given back.
 func (m *Monitor) check(ctx context.Context, job Job) (Report, error) {
+	done := func(Report) {}
+	if m.cfg.Observer.Check != nil {
+		ctx, done = m.cfg.Observer.Check(ctx, job)
+	}
 	report := m.cfg.Checker.Check(ctx, job.Target, Options{OnDemand: job.OnDemand})
 	if err := ctx.Err(); err != nil {
 		m.giveBack([]Job{job})
 		return Report{}, err
 	}
 	report = m.breaker.weigh(report)
+	defer done(report)
 	if err := m.cfg.Queue.Record(ctx, job, report); errors.Is(err, ErrStale) {
 		return report, nil // true, but not ours to say any more
 	} else if err != nil {

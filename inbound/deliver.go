@@ -144,11 +144,12 @@ func (p *pool) sleep(ctx context.Context) {
 
 // work makes one try and writes what became of it.
 func (s *Server) work(ctx context.Context, j store.DeliveryJob) {
+	ctx, done := s.tracedTry(ctx)
 	o := s.try(ctx, j)
 	if ctx.Err() != nil && o.State == store.DeliveryStateQueued {
 		return // the lease ends by itself, and the try was not a fair one
 	}
-	s.c.OnDelivery(o.Mode, resultOf(o))
+	done(o.Mode, resultOf(o))
 	err := s.c.Store.FinishDelivery(context.WithoutCancel(ctx), j, o)
 	switch {
 	case errors.Is(err, store.ErrStale):

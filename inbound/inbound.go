@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
@@ -94,6 +95,10 @@ type Config struct {
 	Roots *x509.CertPool
 	// Log gets failures of the service; nil means slog.Default.
 	Log *slog.Logger
+
+	// Tracer makes a span of each transaction and of each try of a delivery;
+	// nil makes none.
+	Tracer trace.Tracer
 
 	// The hooks of the metrics; each may be nil, and must not block.
 

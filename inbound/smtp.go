@@ -36,7 +36,7 @@ const (
 // newSMTP makes the library's server. The limit is one octet above ours: the
 // library refuses what is exactly as large as its own.
 func (s *Server) newSMTP(lmtp bool) *smtp.Server {
-	x := smtp.NewServer(smtp.BackendFunc(s.newSession))
+	x := smtp.NewServer(smtp.BackendFunc(s.traced))
 	x.Domain = s.c.Hostname
 	x.LMTP = lmtp
 	x.MaxRecipients = maxRecipients

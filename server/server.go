@@ -16,6 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/domaind/domaind/dnscheck"
@@ -98,6 +99,8 @@ type Config struct {
 	// Registry takes the metrics of the server and is what /metrics shows; nil
 	// means a new one.
 	Registry *prometheus.Registry
+	// Tracer makes a span of each request; nil makes none.
+	Tracer trace.Tracer
 	// Version is shown by /readyz and /livez.
 	Version string
 	// Now is the clock; nil means time.Now.
@@ -176,6 +179,9 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = clientAddress(s.cfg.TrustedProxies)
 	e.HTTPErrorHandler = s.writeProblem
+	if s.cfg.Tracer != nil {
+		e.Use(s.trace)
+	}
 	e.Use(s.observe, limitHeaders, carryOut)
 	operations, err := s.operations()
 	if err != nil {

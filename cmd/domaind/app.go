@@ -42,6 +42,7 @@ type app struct {
 	store    *store.Store
 	monitor  *dnscheck.Monitor
 	server   *server.Server
+	traces   *traces // nil: nobody collects them
 }
 
 // logs are where the service speaks: one logger for what happens, one writer
@@ -60,8 +61,12 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	if err != nil {
 		return nil, err
 	}
-	log := logs.service
-	a := &app{log: log, access: newBufferedLog(logs.access)}
+	a := &app{access: newBufferedLog(logs.access)}
+	if a.traces, err = newTraces(ctx, logs.service); err != nil {
+		return nil, err
+	}
+	log := a.traces.logs(logs.service.Handler())
+	a.log = log
 	defer func() {
 		if err != nil {
 			a.close()
@@ -82,7 +87,7 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 	a.dns.config.Log = log
 	a.monitor = dnscheck.NewMonitor(dnscheck.MonitorConfig{
 		Checker: dnscheck.NewChecker(a.dns.config), Queue: a.store, Concurrency: c.Concurrency,
-		Poll: min(time.Second, c.CheckMin), Grace: drainChecks, Observer: metrics.observer(), Log: log,
+		Poll: min(time.Second, c.CheckMin), Grace: drainChecks, Observer: a.traces.observe(metrics.observer()), Log: log,
 	})
 	if err := metrics.watch(a.pool, a.store); err != nil {
 		return nil, err
@@ -105,7 +110,7 @@ func newApp(ctx context.Context, c serveCmd, logs logs) (_ *app, err error) {
 		NameServers: nameServers(a.dns.config.Shared),
 		Policy:      c.policy(service), PrivateWebhooks: c.AllowPrivateWebhooks,
 		TrustedProxies: c.TrustedProxies, BootstrapKey: c.APIKey, RateLimit: c.RateLimit,
-		Log: log, AccessLog: slog.New(c.handler(a.access)),
+		Log: log, AccessLog: a.traces.logs(c.handler(a.access)), Tracer: a.traces.spans(),
 		Registry: metrics.registry, Version: version(),
 	}); err != nil {
 		return nil, err
@@ -247,5 +252,6 @@ func (a *app) close() {
 			a.log.Error("closing the database failed", "error", err)
 		}
 	}
+	a.traces.close()
 	a.access.flush()
 }

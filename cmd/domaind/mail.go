@@ -143,7 +143,7 @@ func (a *app) newMail(ctx context.Context, c serveCmd, p mailParts) error {
 	}
 	a.mail, err = inbound.New(ctx, inbound.Config{
 		Store: p.store, Hostname: p.hostname, TLS: starttls, MaxBytes: c.SMTPMaxBytes, Relay: relay,
-		AllowPrivate: c.AllowPrivateWebhooks, PublicURL: p.publicURL, Resolver: p.resolver, Log: a.log,
+		AllowPrivate: c.AllowPrivateWebhooks, PublicURL: p.publicURL, Resolver: p.resolver, Log: a.log, Tracer: a.traces.spans(),
 		OnAccept: p.metrics.accept, OnRefuse: p.metrics.refuse, OnDelivery: p.metrics.delivery,
 	})
 	if err != nil || !c.takesMail() {
