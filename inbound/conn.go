@@ -1,7 +1,7 @@
 package inbound
 
 import (
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +18,7 @@ type door struct {
 	idle       time.Duration
 	refused    func(reason string)
 	hostname   string
+	tls        *tls.Config // nil: STARTTLS is not offered
 
 	mu        sync.Mutex
 	draining  bool
@@ -28,7 +29,7 @@ type door struct {
 
 func newDoor(c Config) *door {
 	return &door{
-		max: c.MaxConns, perIP: c.ConnsPerIP, idle: c.Idle, refused: c.OnRefuse, hostname: c.Hostname,
+		max: c.MaxConns, perIP: c.ConnsPerIP, idle: c.Idle, refused: c.OnRefuse, hostname: c.Hostname, tls: c.TLS,
 		open: map[*conn]struct{}{}, from: map[netip.Prefix]int{},
 	}
 }
@@ -68,7 +69,7 @@ func (l *doorListener) Accept() (net.Conn, error) {
 		}
 		c := &conn{Conn: raw, door: l.door, from: network(raw.RemoteAddr())}
 		if l.door.enter(c) {
-			return c, nil
+			return newWire(c, l.door.tls, l.door.hostname), nil
 		}
 		l.door.refused(RefusedConns)
 		_ = raw.SetWriteDeadline(time.Now().Add(time.Second))
@@ -250,16 +251,4 @@ func (c *conn) enter(phase int) {
 	c.mu.Lock()
 	c.phase = phase
 	c.mu.Unlock()
-}
-
-// connOf finds the conn below a TLS connection.
-func connOf(c net.Conn) (*conn, error) {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = t.NetConn()
-	}
-	own, ok := c.(*conn)
-	if !ok {
-		return nil, errors.New("inbound: a connection came by another way")
-	}
-	return own, nil
 }

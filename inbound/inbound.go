@@ -52,6 +52,9 @@ type Config struct {
 	// BounceDomain is the domain of the return paths of forwarded mail; its
 	// mail must come here. "" means Hostname.
 	BounceDomain string
+	// Postmaster is the address of a managed domain that gets the mail for the
+	// postmaster of this host (RFC 5321 section 4.5.1); "" refuses it.
+	Postmaster string
 	// TLS offers STARTTLS with its certificates; nil does not.
 	TLS *tls.Config
 	// MaxBytes is how large a message may be; 0 means DefaultMaxBytes.

@@ -2,7 +2,6 @@ package inbound
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -33,16 +32,15 @@ const (
 	commitTimeout = 15 * time.Second
 )
 
-// newSMTP makes the library's server. The limit is one octet above ours: the
-// library refuses what is exactly as large as its own.
+// newSMTP makes the library's server. What stands between it and the
+// connections is wire: it has no TLS of its own.
 func (s *Server) newSMTP(lmtp bool) *smtp.Server {
 	x := smtp.NewServer(smtp.BackendFunc(s.traced))
 	x.Domain = s.c.Hostname
 	x.LMTP = lmtp
 	x.MaxRecipients = maxRecipients
-	x.MaxMessageBytes = s.c.MaxBytes + 1
+	x.MaxMessageBytes = s.c.MaxBytes
 	x.MaxLineLength = maxLine
-	x.TLSConfig = s.c.TLS
 	x.ErrorLog = slog.NewLogLogger(s.c.Log.Handler(), slog.LevelDebug)
 	return x
 }
@@ -50,25 +48,22 @@ func (s *Server) newSMTP(lmtp bool) *smtp.Server {
 // session is one connection between two resets.
 type session struct {
 	s        *Server
-	conn     *conn
-	helo, ip string
-	tls      string
+	client   *smtp.Conn
+	conn     *wire
+	id, ip   string
 	from     string
 	rcpts    []store.Recipient
 	returned string // the delivery that bounced, where the message is a bounce
 }
 
 func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
-	own, err := connOf(c.Conn())
-	if err != nil {
-		return nil, reply(421, "4.3.0", "internal error")
+	own, ok := c.Conn().(*wire)
+	if !ok {
+		return nil, internal()
 	}
-	x := &session{s: s, conn: own, helo: parse.Printable(c.Hostname(), 255)}
+	x := &session{s: s, client: c, conn: own, id: s.c.Store.NewMessageID()}
 	if host, _, err := net.SplitHostPort(own.RemoteAddr().String()); err == nil {
 		x.ip = host
-	}
-	if state, ok := c.TLSConnectionState(); ok {
-		x.tls = tls.VersionName(state.Version)
 	}
 	return x, nil
 }
@@ -134,6 +129,11 @@ func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if !plainAddress(to) {
 		return x.refuse(RefusedSyntax, reply(553, "5.6.7", "the address is too long, or not in ASCII"))
 	}
+	if x.s.forPostmaster(to) {
+		if to = x.s.c.Postmaster; to == "" {
+			return x.refuse(RefusedUnknown, reply(550, "5.1.1", "no mailbox for the postmaster here"))
+		}
+	}
 	local, domain := store.SplitAddress(to)
 	host, err := name.Host(domain)
 	if domain == "" || err != nil {
@@ -181,7 +181,7 @@ func (x *session) Data(r io.Reader) error {
 	defer x.conn.enter(phaseReply)
 	body := x.s.c.Store.NewBody()
 	defer func() { _ = body.Close() }()
-	head, err := x.receive(r, body)
+	head, err := x.receive(x.conn.body(r), body)
 	if err != nil {
 		return err
 	}
@@ -203,13 +203,15 @@ func (x *session) Data(r io.Reader) error {
 		x.s.noteReturned(ctx, x.returned, head)
 	}
 	x.s.c.OnAccept()
+	x.accepted(id, body.Len())
 	x.s.Wake()
 	return reply(250, "2.0.0", "queued as "+id)
 }
 
 func (x *session) message(h parse.Header) store.NewMessage {
 	m := store.NewMessage{
-		Kind: store.MessageKindMail, MailFrom: x.from, Helo: x.helo, RemoteIP: x.ip, TLS: x.tls,
+		Kind: store.MessageKindMail, MailFrom: x.from, Helo: parse.Printable(x.client.Hostname(), 255),
+		RemoteIP: x.ip, TLS: x.conn.version(),
 		Subject: h.Decoded("Subject", 998), From: h.Decoded("From", 998), Recipients: x.rcpts,
 	}
 	if x.returned != "" {

@@ -95,7 +95,7 @@ func TestRecipients(t *testing.T) {
 		{"bob@sub.customer.example", "550 5.1.2"},
 		{"bob@[127.0.0.1]", "550 5.1.2"},
 		{"bob%other.example@stranger.example", "550 5.1.2"},
-		{"postmaster", "501 5.5.2"},
+		{"nobody", "501 5.5.2"},
 		{"\"bob@stranger.example\"@customer.example", "250 2"},
 		{"\"bob@customer.example\"@stranger.example", "550 5.1.2"},
 		{"@customer.example:bob@stranger.example", "550 5.1.2"},
@@ -180,6 +180,7 @@ func TestSizes(t *testing.T) {
 func TestSmuggling(t *testing.T) {
 	for _, end := range []string{
 		"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n.\r", "\r\n\x00.\r\n",
+		"\r\n.\r\r\n", "\r\r\n.\r\r\n",
 	} {
 		t.Run(fmt.Sprintf("%q", end), func(t *testing.T) {
 			w := newWorld(t)
@@ -187,11 +188,35 @@ func TestSmuggling(t *testing.T) {
 			hidden := "MAIL FROM:<evil@sender.example>\r\nRCPT TO:<bob@customer.example>\r\nDATA\r\nSubject: evil\r\n\r\nevil\r\n"
 			d := w.dial()
 			d.ready("bob@customer.example")
-			d.write("Subject: one\r\n\r\nhi" + end + hidden + ".\r\n")
-			d.expect("250 2.0.0 queued")
+			sent := "Subject: one\r\n\r\nhi" + end + hidden
+			d.write(sent + ".\r\n")
+			id := strings.TrimPrefix(d.expect("250 2.0.0 queued as "), "250 2.0.0 queued as ")
 			d.say("QUIT", "221 ")
 			if n := len(w.deliveries("u1", "customer.example")); n != 1 {
 				t.Errorf("%d messages, want 1", n)
+			}
+			want := strings.ReplaceAll(sent, "\r\n.", "\r\n")
+			if got := string(w.rawOf("u1", "customer.example", id)); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// An end of data that every server sees, whatever stands before it.
+func TestEndOfData(t *testing.T) {
+	for _, text := range []string{"", "\r\n", "hi\r\r\n", "hi\n\r\n", "\r\r\n", "hi\r\n..\r\n", "hi\r\n..\r\r\n", "\x00\r\n"} {
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			w := newWorld(t)
+			w.active("u1", "customer.example")
+			d := w.dial()
+			d.ready("bob@customer.example")
+			d.write(text + ".\r\nNOOP\r\n")
+			id := strings.TrimPrefix(d.expect("250 2.0.0 queued as "), "250 2.0.0 queued as ")
+			d.expect("250 2.0.0")
+			want := strings.ReplaceAll(text, "..", ".")
+			if got := string(w.rawOf("u1", "customer.example", id)); got != want {
+				t.Errorf("%q, want %q", got, want)
 			}
 		})
 	}
