@@ -91,8 +91,8 @@ func figure(format string, args ...any) {
 // of faults is below 3/n with a confidence of 95 %. It proves no more, and this
 // only for faults of the kind that was tried.
 func bound(n int) string {
-	if n == 0 {
-		return "nothing proven"
+	if n <= 3 {
+		return "not bounded"
 	}
 	return fmt.Sprintf("below %.2g at 95 %%", 3/float64(n))
 }
