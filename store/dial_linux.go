@@ -4,7 +4,7 @@ import "syscall"
 
 // unanswered is how long sent data may stay unacknowledged: behind a cut
 // network a statement would else hang for a quarter of an hour.
-const unanswered = 15_000 // ms
+const unanswered = 5_000 // ms
 
 // tcpUserTimeout is TCP_USER_TIMEOUT of RFC 5482, which syscall does not name.
 const tcpUserTimeout = 0x12

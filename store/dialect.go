@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jmoiron/sqlx"
@@ -27,6 +28,8 @@ type dialect struct {
 	// PostgreSQL gathers the commits of its connections by itself, and writes
 	// that share no transaction cannot lock each other out.
 	writers, batch int
+	// answerWithin bounds the wait for an answer; 0 where there is no other side.
+	answerWithin time.Duration
 	// readers is the size of the read-only pool.
 	readers int
 	// numbered says that placeholders are $1, $2 and so on.

@@ -89,15 +89,15 @@ func mapPostgres(e *pgconn.PgError) error {
 	return fmt.Errorf("%w: SQLSTATE %s", sentinel, e.Code)
 }
 
-// disconnected reports whether the server could not be reached, or the
-// connection to it broke.
+// disconnected reports whether the server could not be reached, did not answer
+// in time, or the connection to it broke.
 func disconnected(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) {
 		return false
 	}
 	var network net.Error
 	var connect *pgconn.ConnectError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, net.ErrClosed) || errors.As(err, &connect) || errors.As(err, &network) ||
 		pgconn.SafeToRetry(err)
 }

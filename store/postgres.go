@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +20,7 @@ func postgresDialect() *dialect {
 		driver: "pgx", goose: goose.DialectPostgres, migrations: "migrations/postgres",
 		hasTable: `SELECT count(*) FROM information_schema.tables
 			WHERE table_schema = current_schema() AND table_name = $1`,
-		writers: 8, batch: 1, readers: 16, numbered: true,
+		writers: 8, batch: 1, readers: 16, numbered: true, answerWithin: answerWithin,
 		skipLocked:    `FOR UPDATE SKIP LOCKED`,
 		clock:         `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT`,
 		lockClaim:     `SELECT id FROM domain WHERE user_id = ? AND name = ? FOR UPDATE`,
@@ -36,9 +35,9 @@ func postgresDialect() *dialect {
 // hold its locks for long, and no statement of ours takes long.
 func writerParams() map[string]string {
 	return map[string]string{
-		"statement_timeout":                   "30s",
+		"statement_timeout":                   "15s",
 		"lock_timeout":                        "10s",
-		"idle_in_transaction_session_timeout": "20s",
+		"idle_in_transaction_session_timeout": "10s",
 	}
 }
 
@@ -50,7 +49,7 @@ func readerParams() map[string]string {
 }
 
 // dialTimeout bounds how long a database that does not answer is waited for.
-const dialTimeout = 5 * time.Second
+const dialTimeout = 3 * time.Second
 
 // openPostgres prepares a pool; it connects when it is first used. What the
 // URL says of a session goes before params.
@@ -71,11 +70,7 @@ func openPostgres(url string, conns int, params map[string]string) (*sqlx.DB, er
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = dialTimeout
 	}
-	dialer := &net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
-		Control:         dropUnanswered,
-	}
-	c.DialFunc = dialer.DialContext
+	c.DialFunc = newDialer().dial
 	db := sqlx.NewDb(stdlib.OpenDB(*c), "pgx")
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -94,7 +93,7 @@ func newStore(c Config, d *dialect) *Store {
 	ownClock := c.Now != nil
 	c = c.withDefaults()
 	return &Store{
-		dialect: d, ownClock: ownClock, read: pool{sql: &statements{d: d}},
+		dialect: d, ownClock: ownClock, read: pool{sql: &statements{d: d}, patience: &patience{within: d.answerWithin}},
 		c: c, schedule: c.Schedule.withDefaults(), now: c.Now, rand: c.Rand, log: c.Log,
 		domainIDs: ids{bits: 22}, eventIDs: ids{bits: 12},
 	}
@@ -145,6 +144,7 @@ func (s *Store) Close() error {
 		if s.writer != nil {
 			s.writer.close()
 		}
+		s.ready.end.Wait()
 		if s.read.db != nil {
 			errs = append(errs, s.read.db.Close())
 		}
@@ -153,52 +153,6 @@ func (s *Store) Close() error {
 		}
 	})
 	return wrap("close", errors.Join(errs...))
-}
-
-// readiness remembers the last probe, so that asking often costs no disk write.
-type readiness struct {
-	mu  sync.Mutex
-	at  time.Time
-	err error
-}
-
-// probeEvery is how old the answer of Ready may be.
-const probeEvery = time.Second
-
-// Ready returns nil when the database can be read and written, its schema is
-// this program's, and the master key opens it; else ErrUnavailable or ErrFull.
-func (s *Store) Ready(ctx context.Context) error {
-	s.ready.mu.Lock()
-	defer s.ready.mu.Unlock()
-	now := s.now()
-	if !s.ready.at.IsZero() && now.Sub(s.ready.at) < probeEvery && !now.Before(s.ready.at) {
-		return s.ready.err
-	}
-	err := s.probe(ctx)
-	if ctx.Err() == nil {
-		s.ready.at, s.ready.err = now, err
-	}
-	return err
-}
-
-func (s *Store) probe(ctx context.Context) error {
-	var version int64
-	err := s.read.queryRow(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&version)
-	if err != nil {
-		return wrap("read schema version", err)
-	}
-	err = s.write(ctx, func(x *tx) error {
-		if _, err := s.ring.current(x); err != nil {
-			return err
-		}
-		_, err := x.exec(`INSERT INTO setting (name, value) VALUES ('probed_at', ?)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, ms(x.now))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("store: write probe: %w", err)
-	}
-	return nil
 }
 
 // masterKeyFile says where the master key is.

@@ -24,39 +24,41 @@ type queryer interface {
 // pool is the read-only side. The driver keeps the prepared statements of each
 // connection. A read is not cancellable: it ends soon, a client that closed its
 // side may still wait for the answer, and on PostgreSQL it would cost the
-// connection. The sessions there have a time limit of their own.
+// connection. There a time limit of the pool's own ends it.
 type pool struct {
-	db  *sqlx.DB
-	sql *statements
+	db       *sqlx.DB
+	sql      *statements
+	patience *patience
 }
 
-func (p pool) query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	return p.db.QueryContext(context.WithoutCancel(ctx), p.sql.text(q), values(args)...)
+func (p pool) query(_ context.Context, q string, args ...any) (*sql.Rows, error) {
+	return p.db.QueryContext(p.patience.context(), p.sql.text(q), values(args)...)
 }
 
-func (p pool) queryRow(ctx context.Context, q string, args ...any) *sql.Row {
-	return p.db.QueryRowContext(context.WithoutCancel(ctx), p.sql.text(q), values(args)...)
+func (p pool) queryRow(_ context.Context, q string, args ...any) *sql.Row {
+	return p.db.QueryRowContext(p.patience.context(), p.sql.text(q), values(args)...)
 }
 
 // tx is one write inside a writer's transaction. All that it writes carries
 // one now.
 type tx struct {
 	sql *sql.Tx
+	ctx context.Context //nolint:containedctx // of the transaction
 	now time.Time
 	s   *Store
 }
 
 func (x *tx) query(_ context.Context, q string, args ...any) (*sql.Rows, error) {
-	return x.sql.QueryContext(context.Background(), x.s.read.sql.text(q), values(args)...)
+	return x.sql.QueryContext(x.ctx, x.s.read.sql.text(q), values(args)...)
 }
 
 func (x *tx) queryRow(_ context.Context, q string, args ...any) *sql.Row {
-	return x.sql.QueryRowContext(context.Background(), x.s.read.sql.text(q), values(args)...)
+	return x.sql.QueryRowContext(x.ctx, x.s.read.sql.text(q), values(args)...)
 }
 
 // exec returns how many rows the statement touched.
 func (x *tx) exec(q string, args ...any) (int64, error) {
-	r, err := x.sql.ExecContext(context.Background(), x.s.read.sql.text(q), values(args)...)
+	r, err := x.sql.ExecContext(x.ctx, x.s.read.sql.text(q), values(args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -187,8 +189,9 @@ const tries = 8
 // commit runs a batch and answers it.
 func (w *writer) commit(batch []*op) {
 	var err error
+	ctx := w.s.read.patience.context()
 	for try := range tries {
-		if err = w.transact(batch); !errors.Is(err, errConflict) {
+		if err = w.transact(ctx, batch); !errors.Is(err, errConflict) {
 			break
 		}
 		if !w.pause(try) {
@@ -216,14 +219,14 @@ func (w *writer) pause(try int) bool {
 }
 
 // transact returns an error when nothing of the batch was kept.
-func (w *writer) transact(batch []*op) error {
-	t, err := w.db.BeginTx(context.Background(), nil)
+func (w *writer) transact(ctx context.Context, batch []*op) error {
+	t, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return wrap("begin", err)
 	}
-	now, err := w.now(t)
+	now, err := w.now(ctx, t)
 	for i := 0; err == nil && i < len(batch); i++ {
-		err = w.one(batch[i], &tx{sql: t, now: now, s: w.s}, len(batch) > 1)
+		err = w.one(batch[i], &tx{sql: t, ctx: ctx, now: now, s: w.s}, len(batch) > 1)
 	}
 	if err != nil {
 		_ = t.Rollback() // it may have been rolled back already
@@ -237,19 +240,19 @@ func (w *writer) transact(batch []*op) error {
 
 // now is the time of a transaction: that of the database, where several
 // processes share one, so that a lease means the same to all of them.
-func (w *writer) now(t *sql.Tx) (time.Time, error) {
+func (w *writer) now(ctx context.Context, t *sql.Tx) (time.Time, error) {
 	if w.s.dialect.clock == "" || w.s.ownClock {
 		return at(ms(w.s.now())), nil
 	}
 	var now int64
-	err := t.QueryRowContext(context.Background(), w.s.dialect.clock).Scan(&now)
+	err := t.QueryRowContext(ctx, w.s.dialect.clock).Scan(&now)
 	return at(now), wrap("read clock", err)
 }
 
 // one runs an op. Its own error stays with it; the returned one ends the batch.
 func (w *writer) one(o *op, x *tx, save bool) error {
 	if save {
-		if err := do(x.sql, "SAVEPOINT op"); err != nil {
+		if err := x.do("SAVEPOINT op"); err != nil {
 			return wrap("set savepoint", err)
 		}
 	}
@@ -264,14 +267,14 @@ func (w *writer) one(o *op, x *tx, save bool) error {
 		return nil
 	}
 	if o.err != nil {
-		if err := do(x.sql, "ROLLBACK TO op"); err != nil {
+		if err := x.do("ROLLBACK TO op"); err != nil {
 			return wrap("roll back", err)
 		}
 	}
-	return wrap("release savepoint", do(x.sql, "RELEASE op"))
+	return wrap("release savepoint", x.do("RELEASE op"))
 }
 
-func do(t *sql.Tx, q string) error {
-	_, err := t.ExecContext(context.Background(), q)
+func (x *tx) do(q string) error {
+	_, err := x.sql.ExecContext(x.ctx, q)
 	return err
 }
