@@ -182,31 +182,54 @@ type SigningKey struct {
 	Key    dkim.Key
 }
 
+// keysAtOnce is how many keys are read before they are handed out: what f does
+// may take long, and no transaction is open meanwhile.
+const keysAtOnce = 256
+
 // SigningKeys calls f with the active key of every domain that may send: those
 // of active domains. It stops at the first error.
 func (s *Store) SigningKeys(ctx context.Context, f func(SigningKey) error) error {
-	rows, err := s.read.db.QueryContext(ctx, `SELECT domain.id, domain.name, selector, public, sealed
+	after := ""
+	for {
+		keys, err := s.signingKeys(ctx, after)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := f(k); err != nil {
+				return err
+			}
+			after = k.Domain
+		}
+		if len(keys) < keysAtOnce {
+			return nil
+		}
+	}
+}
+
+func (s *Store) signingKeys(ctx context.Context, after string) ([]SigningKey, error) {
+	rows, err := s.read.query(ctx, `SELECT domain.id, domain.name, selector, public, sealed
 		FROM domain JOIN dkim_key ON dkim_key.domain_id = domain.id AND dkim_key.state = 'active'
-		WHERE domain.holder = 1 AND domain.status = 'active' ORDER BY domain.name`)
+		WHERE domain.holder = 1 AND domain.status = 'active' AND domain.name > ?
+		ORDER BY domain.name LIMIT ?`, after, keysAtOnce)
 	if err != nil {
-		return wrap("read DKIM keys", err)
+		return nil, wrap("read DKIM keys", err)
 	}
 	defer rows.Close()
+	var keys []SigningKey
 	for rows.Next() {
 		var id int64
 		var k SigningKey
 		var sealed []byte
 		if err := rows.Scan(&id, &k.Domain, &k.Key.Selector, &k.Key.Public, &sealed); err != nil {
-			return wrap("read DKIM keys", err)
+			return nil, wrap("read DKIM keys", err)
 		}
 		if k.Key.Private, err = s.ring.open(keyBinding(id, k.Key.Selector), sealed); err != nil {
-			return err
+			return nil, err
 		}
-		if err := f(k); err != nil {
-			return err
-		}
+		keys = append(keys, k)
 	}
-	return wrap("read DKIM keys", rows.Err())
+	return keys, wrap("read DKIM keys", rows.Err())
 }
 
 // sweepKeys removes the keys, and their records, that were retired long ago.

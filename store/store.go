@@ -66,6 +66,7 @@ type Store struct {
 
 	domainIDs, eventIDs ids
 	uses                *uses
+	wal                 *wal // nil: no SQLite file
 	ready               readiness
 	counts              counts
 	mail                mailState
@@ -109,6 +110,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.uses = newUses(s)
+	s.wal = newWAL(s)
 	return nil
 }
 
@@ -140,6 +142,9 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		if s.uses != nil {
 			s.uses.close()
+		}
+		if s.wal != nil {
+			s.wal.close()
 		}
 		if s.writer != nil {
 			s.writer.close()

@@ -109,6 +109,8 @@ var (
 	oldest   = prometheus.NewDesc("domaind_check_overdue_seconds", "How late the most overdue check is.", nil, nil)
 	held     = prometheus.NewDesc("domaind_demotions_held", "Demotions that the sweep guard holds back.", nil, nil)
 	queued   = prometheus.NewDesc("domaind_delivery_queue", "Deliveries that wait to be made.", nil, nil)
+	walBytes = prometheus.NewDesc("domaind_database_wal_bytes", "Size of SQLite's write-ahead log; it grows while some process has a read transaction open.", nil, nil)
+	freeRoom = prometheus.NewDesc("domaind_storage_free_bytes", "What the file system of the spool has left.", nil, nil)
 	longest  = prometheus.NewDesc("domaind_delivery_oldest_seconds", "How long the oldest of them has waited.", nil, nil)
 )
 
@@ -122,13 +124,14 @@ type gauges struct {
 const statsTimeout = 2 * time.Second
 
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolKeys, domains, oldest, held, queued, longest} {
+	for _, d := range []*prometheus.Desc{poolKeys, domains, oldest, held, queued, longest, walBytes, freeRoom} {
 		out <- d
 	}
 }
 
 func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(poolKeys, prometheus.GaugeValue, float64(g.pool.Len()))
+	g.collectDisk(out)
 	ctx, cancel := context.WithTimeout(context.Background(), statsTimeout)
 	defer cancel()
 	stats, err := g.store.Stats(ctx)
@@ -141,6 +144,16 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, stats.DueLag.Seconds())
 	out <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(stats.DemotionsHeld))
 	g.collectQueue(ctx, out)
+}
+
+// collectDisk needs no database.
+func (g *gauges) collectDisk(out chan<- prometheus.Metric) {
+	if n, ok := g.store.WALBytes(); ok {
+		out <- prometheus.MustNewConstMetric(walBytes, prometheus.GaugeValue, float64(n))
+	}
+	if n, err := g.store.FreeSpace(); err == nil {
+		out <- prometheus.MustNewConstMetric(freeRoom, prometheus.GaugeValue, float64(n))
+	}
 }
 
 func (g *gauges) collectQueue(ctx context.Context, out chan<- prometheus.Metric) {

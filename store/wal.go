@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// walEvery is how often the size of the log is looked at.
+	walEvery = 15 * time.Second
+	// walLimit is from where on the log is emptied and cut to nothing; SQLite
+	// itself empties it from 4 MiB on, where no reader is in the way just then,
+	// and never cuts it.
+	walLimit = 64 << 20
+	// walAlarm is from where on a log that cannot be emptied is told of.
+	walAlarm = 256 << 20
+	// walPatience is how many milliseconds writers wait for readers so that the
+	// log can be cut. Reads of ours take less than one: none holds a transaction
+	// from one statement to the next.
+	walPatience = "200"
+)
+
+// wal keeps the write-ahead log of an SQLite file short. A log grows for as
+// long as a transaction that reads is open, in whatever process: nothing may be
+// taken from it that the reader may still want. Such a reader cannot be cut off
+// from here; it is told of, and the log goes back as soon as it is gone.
+type wal struct {
+	s            *Store
+	file         string
+	limit, alarm int64
+	told         int64 // how long the log was when it was last told of; 0: all is well
+	quit         chan struct{}
+	end          sync.WaitGroup
+}
+
+// newWAL starts to look after a log; nil where the database has none.
+func newWAL(s *Store) *wal {
+	if isURL(s.c.Database) {
+		return nil
+	}
+	w := &wal{s: s, file: s.c.Database + "-wal", limit: walLimit, alarm: walAlarm, quit: make(chan struct{})}
+	w.end.Go(w.run)
+	return w
+}
+
+func (w *wal) close() {
+	close(w.quit)
+	w.end.Wait()
+}
+
+func (w *wal) run() {
+	tick := time.NewTicker(walEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.quit:
+			return
+		case <-tick.C:
+			w.pass(context.Background())
+		}
+	}
+}
+
+// pass empties the log if it is long, and tells of one that stays so.
+func (w *wal) pass(ctx context.Context) {
+	var err error
+	if w.size() > w.limit {
+		err = w.cut(ctx)
+	}
+	switch n := w.size(); {
+	case n >= w.alarm && n >= 2*w.told:
+		w.told = n
+		w.s.log.Warn("the database's write-ahead log cannot be emptied and takes disk space: "+
+			"some process has a read transaction open, which has to end", "file", w.file, "bytes", n, "error", err)
+	case n <= w.limit && w.told > 0:
+		w.told = 0
+		w.s.log.Info("the database's write-ahead log is short again", "bytes", n)
+	}
+}
+
+// size returns how many octets the log has; there need be none.
+func (w *wal) size() int64 {
+	info, err := os.Stat(w.file)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// cut copies the log to the database, in two steps: most of it beside the
+// writers, and what is left, with the cut, while they wait.
+func (w *wal) cut(ctx context.Context) error {
+	db, err := openSQLite(sqliteDSN(w.s.c.Database, url.Values{
+		"mode": {"rw"}, "_synchronous": {"FULL"}, "_busy_timeout": {walPatience},
+	}), 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, mode := range []string{"PASSIVE", "TRUNCATE"} {
+		var busy, frames, copied int
+		err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &copied)
+		if err != nil {
+			return wrap("empty the write-ahead log", err)
+		}
+	}
+	return nil
+}
+
+// WALBytes returns how long SQLite's write-ahead log is: above 64 MiB for
+// longer than a quarter of a minute, some process has a read transaction open.
+// It is false where the database has no such file.
+func (s *Store) WALBytes() (int64, bool) {
+	if s.wal == nil {
+		return 0, false
+	}
+	return s.wal.size(), true
+}
