@@ -34,7 +34,7 @@ type app struct {
 	log      *slog.Logger
 	access   *bufferedLog
 	listener net.Listener
-	smtp     net.Listener // nil: no mail is taken
+	smtp     []mailListener // none: no mail is taken
 	mail     *inbound.Server
 	notifier *inbound.Notifier // nil: nobody is told of events
 	dns      *dnsStack
@@ -166,16 +166,20 @@ func (a *app) run(ctx context.Context) error {
 // serve takes requests and mail. The channel has why each ended, nil when it
 // was told to, and is closed after the last.
 func (a *app) serve(web *http.Server) <-chan error {
-	ended := make(chan error, 2)
+	ended := make(chan error, 1+len(a.smtp))
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := web.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			ended <- fmt.Errorf("serve: %w", err)
 		}
 	})
-	if a.smtp != nil {
+	for _, l := range a.smtp {
 		serving.Go(func() {
-			if err := a.mail.Serve(a.smtp); err != nil {
+			take := a.mail.Serve
+			if l.lmtp {
+				take = a.mail.ServeLMTP
+			}
+			if err := take(l); err != nil {
 				ended <- fmt.Errorf("serve SMTP: %w", err)
 			}
 		})
@@ -238,8 +242,8 @@ func (a *app) close() {
 	if a.listener != nil {
 		_ = a.listener.Close()
 	}
-	if a.smtp != nil {
-		_ = a.smtp.Close()
+	for _, l := range a.smtp {
+		_ = l.Close()
 	}
 	if a.mail != nil {
 		_ = a.mail.Close()

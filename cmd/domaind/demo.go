@@ -68,7 +68,7 @@ func (c demoCmd) Run(ctx context.Context, s streams) (err error) {
 		err = errors.Join(err, <-served)
 	}()
 
-	d := demo{streams: s, dns: dns, url: "http://" + service.addr().String(), smtp: service.smtp.Addr().String()}
+	d := demo{streams: s, dns: dns, url: "http://" + service.addr().String(), smtp: service.smtpAddresses()}
 	if err := d.journey(ctx); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -17,7 +16,8 @@ import (
 
 // mailFlags say how mail comes in, and where it goes.
 type mailFlags struct {
-	SMTPListen       string        `name:"smtp-listen" env:"DOMAIND_SMTP_LISTEN" default:"off" help:"Address that takes inbound mail, or off."`
+	SMTPListen       string        `name:"smtp-listen" env:"DOMAIND_SMTP_LISTEN" default:"off" placeholder:"ADDR,…" help:"Where inbound mail is taken: TCP addresses, lmtp+unix:/path for LMTP, or off."`
+	SMTPPostmaster   string        `name:"smtp-postmaster" env:"DOMAIND_SMTP_POSTMASTER" placeholder:"ADDRESS" help:"Address in a managed domain that gets the mail to this host's postmaster (default: it is refused)."`
 	SMTPMaxBytes     int64         `name:"smtp-max-bytes" env:"DOMAIND_SMTP_MAX_BYTES" default:"26214400" help:"How large a message may be."`
 	SMTPTLSCert      string        `name:"smtp-tls-cert" env:"DOMAIND_SMTP_TLS_CERT" placeholder:"FILE" help:"Certificate chain for STARTTLS, in PEM; read again when it changes (default: no STARTTLS)."`
 	SMTPTLSKey       string        `name:"smtp-tls-key" env:"DOMAIND_SMTP_TLS_KEY" placeholder:"FILE" help:"Its private key."`
@@ -31,16 +31,14 @@ const off = "off"
 // memory.
 const maxMessage = 1 << 30
 
-// takesMail reports whether the service listens for mail.
-func (f mailFlags) takesMail() bool { return f.SMTPListen != "" && f.SMTPListen != off }
-
 // validate says what parsing alone cannot; the error names the variable, and
 // never shows a password.
 func (f mailFlags) validate() error {
-	if f.takesMail() {
-		if err := listenAddr("DOMAIND_SMTP_LISTEN (--smtp-listen)", f.SMTPListen); err != nil {
-			return err
-		}
+	if _, err := f.listensTo(); err != nil {
+		return err
+	}
+	if local, domain := store.SplitAddress(f.SMTPPostmaster); f.SMTPPostmaster != "" && (local == "" || domain == "") {
+		return errors.New("DOMAIND_SMTP_POSTMASTER (--smtp-postmaster): must be an address")
 	}
 	if _, err := f.relay(); err != nil {
 		return err
@@ -142,15 +140,12 @@ func (a *app) newMail(ctx context.Context, c serveCmd, p mailParts) error {
 		return err
 	}
 	a.mail, err = inbound.New(ctx, inbound.Config{
-		Store: p.store, Hostname: p.hostname, TLS: starttls, MaxBytes: c.SMTPMaxBytes, Relay: relay,
+		Store: p.store, Hostname: p.hostname, Postmaster: c.SMTPPostmaster, TLS: starttls, MaxBytes: c.SMTPMaxBytes, Relay: relay,
 		AllowPrivate: c.AllowPrivateWebhooks, PublicURL: p.publicURL, Resolver: p.resolver, Log: a.log, Tracer: a.traces.spans(),
 		OnAccept: p.metrics.accept, OnRefuse: p.metrics.refuse, OnDelivery: p.metrics.delivery,
 	})
-	if err != nil || !c.takesMail() {
+	if err != nil {
 		return err
 	}
-	if a.smtp, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.SMTPListen); err != nil {
-		return fmt.Errorf("DOMAIND_SMTP_LISTEN (--smtp-listen): %w", err)
-	}
-	return nil
+	return a.listenForMail(ctx, c.mailFlags)
 }

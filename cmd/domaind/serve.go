@@ -47,11 +47,7 @@ func (c serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mail := off
-	if app.smtp != nil {
-		mail = app.smtp.Addr().String()
-	}
-	log.Info("serving", "address", app.addr().String(), "smtp", mail, "version", version())
+	log.Info("serving", "address", app.addr().String(), "smtp", app.smtpAddresses(), "version", version())
 	return app.run(ctx)
 }
 
