@@ -22,9 +22,14 @@ func newBufferedLog(w io.Writer) *bufferedLog {
 	return &bufferedLog{out: bufio.NewWriterSize(w, 32<<10)}
 }
 
+// Write takes one line. No line is cut in two: the service logs to the same
+// place, and would write in between.
 func (l *bufferedLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(p) > l.out.Available() {
+		_ = l.out.Flush()
+	}
 	return l.out.Write(p)
 }
 
