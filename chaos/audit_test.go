@@ -42,7 +42,7 @@ var halves = []struct{ what, sql string }{
 // audit looks into the database file, also while the program runs, and returns
 // what is half written.
 func (s *service) audit() ([]string, error) {
-	db, err := s.open("ro")
+	db, err := s.database("ro")
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func (s *service) audit() ([]string, error) {
 
 func (s *service) file() string { return filepath.Join(s.dir, "domaind.db") }
 
-// open opens the database file without the program's store.
-func (s *service) open(mode string) (*sql.DB, error) {
+// database opens the file without the program's store.
+func (s *service) database(mode string) (*sql.DB, error) {
 	dsn := url.URL{Scheme: "file", Path: s.file(), RawQuery: "_busy_timeout=5000&mode=" + mode}
 	return sql.Open("sqlite3", dsn.String())
 }
@@ -120,7 +120,7 @@ func (s *service) openKeys() (int, []string, error) {
 		return 0, nil, err
 	}
 	defer db.Close()
-	plain, err := s.open("ro")
+	plain, err := s.database("ro")
 	if err != nil {
 		return 0, nil, err
 	}

@@ -56,10 +56,8 @@ type sender struct {
 	conn   *smtp.Client
 	sent   int
 
-	acks    []ack // not yet checked
-	acked   int
-	refused int
-	open    int
+	acks []ack // not yet checked
+	tally
 }
 
 // step sends one message, and reports whether it was acknowledged.
@@ -69,15 +67,17 @@ func (s *sender) step() bool {
 	switch {
 	case err == nil:
 		s.acks = append(s.acks, a)
-		s.acked++
+		s.acked.Add(1)
 		return true
+	case errors.As(err, &reply) && reply.Code == 452:
+		s.full.Add(1)
 	case errors.As(err, &reply):
-		s.refused++
+		s.refused.Add(1)
 		if reply.Code/100 != 4 {
 			s.t.Errorf("mail is refused for good: %v", err)
 		}
 	default:
-		s.open++
+		s.open.Add(1)
 	}
 	s.hangUp()
 	return false

@@ -59,7 +59,7 @@ func TestHalvesAreSeen(t *testing.T) {
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			s := l.copied(t)
-			db, err := s.open("rw")
+			db, err := s.database("rw")
 			if err != nil {
 				t.Fatal(err)
 			}

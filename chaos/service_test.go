@@ -46,7 +46,12 @@ type instance struct {
 // ends is stopped, and must end cleanly.
 func newService(t *testing.T, settings ...string) *service {
 	t.Helper()
-	dir := t.TempDir()
+	return newServiceIn(t, t.TempDir(), settings...)
+}
+
+// newServiceIn is newService in a directory that is there.
+func newServiceIn(t *testing.T, dir string, settings ...string) *service {
+	t.Helper()
 	s := &service{t: t, dir: dir, settings: append([]string{
 		"DOMAIND_API_KEY=" + adminKey,
 		"DOMAIND_DATABASE=" + filepath.Join(dir, "domaind.db"),

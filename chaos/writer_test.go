@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/domaind/domaind/gen/client"
@@ -18,8 +20,15 @@ type writer struct {
 	random *rand.Rand
 	names  []*owned
 	count  int // of what it has asked for
+	tally
+}
 
-	acked, refused, open int
+// tally counts what one client was told; others may look.
+type tally struct {
+	acked   atomic.Int64
+	full    atomic.Int64 // refused because there is no room: 507, 452
+	refused atomic.Int64 // for any other reason
+	open    atomic.Int64 // without an answer
 }
 
 // owned is a name of one writer.
@@ -43,8 +52,26 @@ func newWriter(t *testing.T, s *service, id int, random *rand.Rand) *writer {
 
 // step makes one call, and reports whether it was answered. The answer must be
 // what the writer's own calls lead to.
-func (w *writer) step() bool {
-	o := w.pick()
+func (w *writer) step() bool { return w.ask(w.pick()) }
+
+// live is step for a service that lives on: refused, it looks what became of
+// the call, and goes on. It reports whether it was answered at all.
+func (w *writer) live() bool {
+	o, open := w.pick(), w.open.Load()
+	if w.ask(o) {
+		return true
+	}
+	if w.open.Load() > open {
+		return false
+	}
+	missing, err := w.look(o)
+	if missing != "" {
+		w.t.Error(missing)
+	}
+	return err == nil
+}
+
+func (w *writer) ask(o *owned) bool {
 	r := w.choose(o)
 	o.maybe = &r
 	got, err := w.call(r)
@@ -54,11 +81,15 @@ func (w *writer) step() bool {
 	case errors.As(err, &wrong):
 		w.t.Error(wrong)
 		return false
+	case errors.As(err, &code) && code == http.StatusInsufficientStorage:
+		o.maybe = nil // it says that nothing was stored
+		w.full.Add(1)
+		return false
 	case errors.As(err, &code):
-		w.refused++
+		w.refused.Add(1)
 		return false
 	case err != nil:
-		w.open++
+		w.open.Add(1)
 		return false
 	}
 	next, ok := o.state.expect(r, got)
@@ -66,7 +97,7 @@ func (w *writer) step() bool {
 		w.t.Errorf("%+v on %+v was answered with %+v", r, o.state, got)
 	}
 	if r.kind != info && got.code != 404 {
-		w.acked++
+		w.acked.Add(1)
 	}
 	o.state, o.maybe = next, nil
 	return true
@@ -108,26 +139,36 @@ func (w *writer) choose(o *owned) request {
 	return r
 }
 
-// check reads all names, and returns what is missing or was made up: each must
-// be as its last acknowledged call left it, or as the one without answer did.
+// check reads all names, and returns what is missing or was made up.
 func (w *writer) check() (missing []string) {
 	for _, o := range w.names {
-		r := request{kind: info, name: o.name}
-		got, err := w.call(r)
+		text, err := w.look(o)
 		if err != nil {
-			missing = append(missing, fmt.Sprintf("%s: %v", o.name, err))
-			continue
+			text = fmt.Sprintf("%s: %v", o.name, err)
 		}
-		state, ok := o.state.expect(r, got)
-		if o.maybe != nil && !ok {
-			state, _ = o.state.apply(*o.maybe)
-			state, ok = state.expect(r, got)
+		if text != "" {
+			missing = append(missing, text)
 		}
-		if !ok {
-			missing = append(missing, fmt.Sprintf("%s was left as %+v (open: %+v) and is %+v", o.name, o.state, o.maybe, got))
-			continue
-		}
-		o.state, o.maybe = state, nil
 	}
 	return missing
+}
+
+// look reads a name: it must be as its last acknowledged call left it, or as
+// the one without answer did.
+func (w *writer) look(o *owned) (missing string, err error) {
+	r := request{kind: info, name: o.name}
+	got, err := w.call(r)
+	if err != nil {
+		return "", err
+	}
+	state, ok := o.state.expect(r, got)
+	if o.maybe != nil && !ok {
+		state, _ = o.state.apply(*o.maybe)
+		state, ok = state.expect(r, got)
+	}
+	if !ok {
+		return fmt.Sprintf("%s was left as %+v (open: %+v) and is %+v", o.name, o.state, o.maybe, got), nil
+	}
+	o.state, o.maybe = state, nil
+	return "", nil
 }
