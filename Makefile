@@ -3,13 +3,14 @@ GO         ?= go
 LINT        = $(shell $(GO) env GOPATH)/bin/golangci-lint
 LINT_VERSION = v2.15.0
 FUZZTIME   ?= 10s
+CHAOS_TIME ?= 12s
 
 # figures runs one measuring test with its flag and shows what it printed,
-# without go test's own lines: the last line is the result.
+# without go test's own lines: the last line is the result, which has its name.
 figures = mkdir -p bin; $(GO) test -count 1 -run '$(2)' -v $(3) -args -$(1) >bin/$(1).txt 2>&1 || \
-	{ cat bin/$(1).txt; exit 1; }; grep -vE '^(=== |--- |PASS|ok )' bin/$(1).txt
+	{ cat bin/$(1).txt; exit 1; }; grep -vE '^(=== |--- |PASS|ok |again |$(1): )' bin/$(1).txt; grep '^$(1): ' bin/$(1).txt
 
-.PHONY: build demo run test check tidy generate clean-tree vet lint spec fuzz \
+.PHONY: build demo run test check tidy generate clean-tree vet lint spec fuzz chaos \
 	bench bench-sweep bench-claims bench-memory bench-smtp clean
 
 build: ## bin/domaind
@@ -56,13 +57,17 @@ fuzz: ## every fuzz target for FUZZTIME
 	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
+chaos: ## kills, full disks and cut networks, CHAOS_TIME of each; prints what it proves
+	@mkdir -p bin; CHAOS_TIME=$(CHAOS_TIME) $(GO) test -count 1 -timeout 24h -v ./chaos >bin/chaos.txt 2>&1 || \
+	{ cat bin/chaos.txt; exit 1; }; grep '^chaos: ' bin/chaos.txt
+
 bench: ## GET info, create, key check and key pool, each against its bare part in the same run
 	$(GO) test -run '^$$' -bench 'Info|Create|Key|Refill' -benchtime 2s ./server ./store ./dnscheck/dkim
 
 bench-sweep: ## lookups a second of the monitor's resolver, against dnsperf
 	@$(call figures,sweep,^TestSweepRate$$,./dnscheck/resolve)
 
-bench-smtp: ## durable accepts a second, against one fsync a message
+bench-smtp: ## durable accepts a second, against one fsync a message and against Postfix
 	@$(call figures,smtp,^TestAcceptRate$$,./inbound)
 
 bench-claims: ## claims a second at a million rows, against the bare query

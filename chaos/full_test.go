@@ -57,8 +57,7 @@ func (l *load) live() (stop func()) {
 	var over atomic.Bool
 	for _, w := range l.writers {
 		all.Go(func() {
-			for !over.Load() && w.live() {
-			}
+			repeat(func() bool { return !over.Load() && w.live() })
 		})
 	}
 	for _, m := range l.senders {

@@ -38,8 +38,7 @@ func (l *load) begin(t *testing.T) {
 	var all sync.WaitGroup
 	for _, w := range l.writers {
 		all.Go(func() {
-			for len(w.names) < firstNames && w.step() {
-			}
+			repeat(func() bool { return len(w.names) < firstNames && w.step() })
 		})
 	}
 	all.Wait()

@@ -26,7 +26,11 @@ func run(m *testing.M) int {
 		return failed(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if binary, err = process.Build(dir); err != nil {
+	var flags []string
+	if os.Getenv("CHAOS_RACE") != "" {
+		flags = []string{"-race"}
+	}
+	if binary, err = process.Build(dir, flags...); err != nil {
 		return failed(err)
 	}
 	if code := m.Run(); code != 0 {
@@ -43,7 +47,7 @@ func failed(err error) int {
 	return 1
 }
 
-const defaultTime = 3 * time.Second
+const defaultTime = 2 * time.Second
 
 // loadTime is how long a part keeps its load up.
 func loadTime(t *testing.T) time.Duration {

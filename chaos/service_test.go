@@ -60,7 +60,7 @@ func newServiceIn(t *testing.T, dir string, settings ...string) *service {
 		"DOMAIND_DNS_SERVERS=" + deadDNS,
 		"DOMAIND_ALLOW_SPECIAL_USE=true",
 		"DOMAIND_RATE_LIMIT=0",
-		"DOMAIND_DKIM_POOL=4",
+		"DOMAIND_DKIM_POOL=2",
 	}, settings...)}
 	t.Cleanup(s.stop)
 	return s

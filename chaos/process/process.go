@@ -3,6 +3,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,15 +19,13 @@ const (
 	DrainWithin = 25 * time.Second
 )
 
-// Build compiles the program into dir and returns its file. It has the race
-// detector when the test has.
-func Build(dir string) (string, error) {
+// Build compiles the program into dir with some more flags of go build, and
+// returns its file.
+func Build(dir string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, "domaind")
-	args := []string{"build", "-o", binary}
-	if race {
-		args = append(args, "-race")
-	}
-	out, err := exec.Command("go", append(args, "github.com/domaind/domaind/cmd/domaind")...).CombinedOutput()
+	args := append([]string{"build", "-o", binary}, flags...)
+	args = append(args, "github.com/domaind/domaind/cmd/domaind")
+	out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
@@ -46,7 +45,7 @@ type Process struct {
 // Start runs the program in dir with only these settings, on a free port of
 // the loopback, and returns when it listens. The error has the end of its log.
 func Start(binary, dir string, settings ...string) (*Process, error) {
-	cmd := exec.Command(binary, "serve")
+	cmd := exec.CommandContext(context.Background(), binary, "serve") // it ends by Kill or Stop
 	cmd.Dir = dir
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"),
