@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	_ "github.com/mattn/go-sqlite3" // the driver
 
@@ -40,8 +41,9 @@ var halves = []struct{ what, sql string }{
 }
 
 // audit looks into the database file, also while the program runs, and returns
-// what is half written.
-func (s *service) audit() ([]string, error) {
+// what is half written; of the messages it looks at those with an id after
+// this one.
+func (s *service) audit(after string) ([]string, error) {
 	db, err := s.database("ro")
 	if err != nil {
 		return nil, err
@@ -57,7 +59,7 @@ func (s *service) audit() ([]string, error) {
 			found = append(found, h.what+": "+text)
 		}
 	}
-	torn, err := s.torn(db)
+	torn, err := s.torn(db, after)
 	return append(found, torn...), err
 }
 
@@ -71,8 +73,8 @@ func (s *service) database(mode string) (*sql.DB, error) {
 
 // torn returns the messages whose octets are not those that were hashed as
 // they came in, acknowledged or not.
-func (s *service) torn(db *sql.DB) (found []string, err error) {
-	rows, err := db.Query(`SELECT id, sha256, raw FROM message`)
+func (s *service) torn(db *sql.DB, after string) (found []string, err error) {
+	rows, err := db.Query(`SELECT id, sha256, raw FROM message WHERE id > ?`, after)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +109,22 @@ func column(db *sql.DB, query string) (list []string, err error) {
 		list = append(list, text)
 	}
 	return list, rows.Err()
+}
+
+// unlisted returns which of the messages have no row.
+func (s *service) unlisted(acks []ack) (missing []string, err error) {
+	db, err := s.database("ro")
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	ids, err := column(db, `SELECT id FROM message ORDER BY id`)
+	for _, a := range acks {
+		if _, ok := slices.BinarySearch(ids, a.id); !ok {
+			missing = append(missing, "message "+a.id+" has no row")
+		}
+	}
+	return missing, err
 }
 
 // openKeys opens the sealed key of every live domain, with the program's own

@@ -15,8 +15,8 @@ import (
 const (
 	// diskSize is above the 256 MiB that must be free for mail to be taken.
 	diskSize = "size=320m"
-	// oneLife is how often one service sees its disk full.
-	oneLife    = 2
+	// oneLife is how often a service sees its disk full before it is killed on one.
+	oneLife    = 1
 	fullWithin = 30 * time.Second
 )
 

@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ type load struct {
 	*service
 	writers []*writer
 	senders []*sender
-	seen    []ack // messages that were checked once
+	seen    []ack // messages that were compared once
 }
 
 func newLoad(t *testing.T, s *service, seed uint64) *load {
@@ -64,9 +66,14 @@ func repeat(step func() bool) {
 	}
 }
 
-// missing compares all that was acknowledged with what is there.
+// missing compares all that was acknowledged with what is there. Messages are
+// compared once, and must be listed from then on.
 func (l *load) missing() []string {
 	var missing []string
+	last := ""
+	for _, a := range l.seen {
+		last = max(last, a.id)
+	}
 	for _, w := range l.writers {
 		missing = append(missing, w.check()...)
 	}
@@ -74,11 +81,12 @@ func (l *load) missing() []string {
 		missing = append(missing, l.lost(m.acks)...)
 		l.seen, m.acks = append(l.seen, m.acks...), nil
 	}
-	half, err := l.audit()
-	if err != nil {
+	unlisted, err := l.unlisted(l.seen)
+	half, err2 := l.audit(last)
+	if err = errors.Join(err, err2); err != nil {
 		missing = append(missing, err.Error())
 	}
-	return append(missing, half...)
+	return slices.Concat(missing, unlisted, half)
 }
 
 // totals of a load.

@@ -6,7 +6,7 @@ import (
 )
 
 // longestRound is how long the load may go on before the next kill.
-const longestRound = 1200 * time.Millisecond
+const longestRound = 800 * time.Millisecond
 
 // TestSQLite kills the program at random moments under load, and looks after
 // each restart for what it had acknowledged.
@@ -26,10 +26,12 @@ func TestSQLite(t *testing.T) {
 			return
 		}
 	}
-	for _, m := range l.lost(l.seen) {
-		t.Errorf("at the end: %s", m)
-	}
+	lost := l.lost(l.seen)
 	s.stop()
+	half, err := s.audit("")
+	if len(lost) > 0 || len(half) > 0 || err != nil {
+		t.Errorf("at the end: %v %v %v", lost, half, err)
+	}
 	keys, shut, err := s.openKeys()
 	if err != nil || len(shut) > 0 {
 		t.Errorf("keys: %v %v", shut, err)
