@@ -1,16 +1,18 @@
 package inbound
 
 import (
+	"bufio"
 	"context"
-	"errors"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net"
-	"net/smtp"
+	"net/http/httptest"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,126 +21,6 @@ import (
 
 	"github.com/domaind/domaind/store"
 )
-
-// postfix is an instance of its own in a temporary directory; it never touches
-// that of the machine. Its files are found below POSTFIX_ROOT.
-type postfix struct{ addr string }
-
-const postfixMain = `compatibility_level = 3.6
-queue_directory = %[1]s/queue
-data_directory = %[1]s/data
-daemon_directory = %[2]s/usr/lib/postfix/sbin
-command_directory = %[2]s/usr/sbin
-shlib_directory = %[2]s/usr/lib/postfix
-mail_owner = nobody
-setgid_group = mail
-default_privs = games
-import_environment = MAIL_CONFIG=%[1]s LD_LIBRARY_PATH=%[2]s/usr/lib/postfix
-maillog_file = %[1]s/data/mail.log
-maillog_file_prefixes = %[1]s
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = postfix.example
-mydestination =
-alias_maps =
-relay_domains = static:ALL
-mynetworks = 127.0.0.0/8
-disable_dns_lookups = yes
-smtpd_peername_lookup = no
-local_header_rewrite_clients =
-default_transport = error:no such route
-transport_maps = inline:{ %[3]s }
-`
-
-const postfixMaster = `%s inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-`
-
-// startPostfix starts an instance that hands the mail of each domain to an
-// address.
-func startPostfix(t *testing.T, routes map[string]string) *postfix {
-	t.Helper()
-	root := strings.TrimSuffix(os.Getenv("POSTFIX_ROOT"), "/")
-	master := root + "/usr/lib/postfix/sbin/master"
-	if _, err := os.Stat(master); err != nil || os.Getuid() != 0 {
-		t.Skip("needs Postfix, and root to start it")
-	}
-	dir, err := os.MkdirTemp("", "postfix-") // t.TempDir is closed to its user
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	free := listen(t)
-	p := &postfix{addr: free.Addr().String()}
-	_ = free.Close()
-	var list []string
-	for domain, addr := range routes {
-		host, port, _ := net.SplitHostPort(addr)
-		list = append(list, fmt.Sprintf("{ %s = smtp:[%s]:%s }", domain, host, port))
-	}
-	p.lay(t, dir, map[string]string{
-		"main.cf":   fmt.Sprintf(postfixMain, dir, root, strings.Join(list, ", ")),
-		"master.cf": fmt.Sprintf(postfixMaster, p.addr),
-	})
-	cmd := exec.CommandContext(context.Background(), master, "-c", dir, "-d")
-	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+dir, "LD_LIBRARY_PATH="+root+"/usr/lib/postfix")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return p
-}
-
-// lay makes the directories and files of an instance.
-func (p *postfix) lay(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	owner, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skip(err)
-	}
-	uid, _ := strconv.Atoi(owner.Uid)
-	all := []string{".", "data", "queue", "queue/pid", "queue/public", "queue/maildrop"}
-	for _, d := range strings.Fields("active bounce corrupt defer deferred flush hold incoming private saved trace") {
-		all = append(all, "queue/"+d)
-	}
-	for _, d := range all {
-		path := filepath.Join(dir, d)
-		err = errors.Join(err, os.MkdirAll(path, 0o755)) //nolint:gosec // its processes have users of their own
-		if d != "." && d != "queue" && d != "queue/pid" {
-			err = errors.Join(err, os.Chown(path, uid, -1))
-		}
-	}
-	err = errors.Join(err, os.Chmod(dir, 0o755)) //nolint:gosec // as above
-	for name, text := range files {
-		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)) //nolint:gosec // as above
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// send hands a message to the instance, once it listens.
-func (p *postfix) send(t *testing.T, text string, to ...string) {
-	t.Helper()
-	until(t, "Postfix to take mail", func() bool { return smtp.SendMail(p.addr, nil, sender, to, []byte(text)) == nil })
-}
 
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
@@ -159,9 +41,10 @@ func until(t *testing.T, what string, done func() bool) {
 func TestPostfix(t *testing.T) {
 	hop, back := startHop(t, nil), startHop(t, nil)
 	w := newWorld(t, func(c *Config) { c.Relay.Mode = RelaySmarthost })
-	p := startPostfix(t, map[string]string{
-		"customer.example": w.addr, "mx.example.com": w.addr, "target.example": hop.addr, "sender.example": back.addr,
-	})
+	p := startPostfix(t, postfixOptions{routes: map[string]string{
+		"customer.example": over(w.addr), "mx.example.com": over(w.addr), "target.example": over(hop.addr),
+		"sender.example": over(back.addr),
+	}})
 	w.c.Relay.Addr = p.addr
 	w.publish(`sender.example. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"`)
 	w.active("u1", "customer.example")
@@ -187,6 +70,214 @@ func TestPostfix(t *testing.T) {
 	for _, d := range w.deliveries("u1", "customer.example") {
 		if want := d.RcptTo == "ann@customer.example"; (d.State == store.DeliveryStateFailed) != want {
 			t.Errorf("%+v", d)
+		}
+	}
+}
+
+// certificate is one for 127.0.0.1, whom it is trusted by, and its files.
+func certificate(t *testing.T) (pair tls.Certificate, roots *x509.CertPool, file, key string) {
+	t.Helper()
+	web := httptest.NewUnstartedServer(nil)
+	web.StartTLS()
+	defer web.Close()
+	pair, roots = web.TLS.Certificates[0], x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, block := range map[string]*pem.Block{
+		file: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pair, roots, file, key
+}
+
+// Postfix sends by SMTP under TLS, and by LMTP on a unix socket; what is too
+// large it returns without having sent it, for the size was announced.
+func TestPostfixSends(t *testing.T) {
+	const limit = 20_000
+	pair, _, _, _ := certificate(t)
+	back := startHop(t, nil)
+	w := newWorld(t, func(c *Config) {
+		c.TLS, c.MaxBytes = &tls.Config{Certificates: []tls.Certificate{pair}}, limit
+	})
+	socket := w.lmtp1()
+	p := startPostfix(t, postfixOptions{
+		routes: map[string]string{
+			"customer.example": over(w.addr), "local.example": "lmtp:unix:" + socket, "sender.example": over(back.addr),
+		},
+		settings: []string{"smtp_tls_security_level = encrypt"},
+	})
+	text := letter(10_000) + ".dot\r\n\r\n..\r\n"
+	for domain, version := range map[string]string{"customer.example": "TLS 1.3", "local.example": ""} {
+		w.active("u1", domain)
+		p.send(t, text, "bob@"+domain)
+		until(t, "the message", func() bool { return len(w.deliveries("u1", domain)) == 1 })
+		list, _, err := w.db.Messages(context.Background(), tenant("u1"), domain, 0, "")
+		if err != nil || len(list) != 1 || list[0].TLS != version || list[0].Helo != "postfix.example" {
+			t.Fatalf("%+v %v", list, err)
+		}
+		if raw := w.rawOf("u1", domain, list[0].ID); !strings.HasSuffix(string(raw), text) {
+			t.Errorf("%s: other octets", domain)
+		}
+	}
+	p = startPostfix(t, postfixOptions{routes: map[string]string{
+		"customer.example": over(w.addr), "sender.example": over(back.addr),
+	}})
+	p.send(t, letter(limit+1), "bob@customer.example")
+	until(t, "the message that was too large", func() bool { return len(back.mails()) == 1 })
+	if got := string(back.mails()[0].data); !strings.Contains(got, fmt.Sprintf("size limit %d of", limit)) {
+		t.Error(got)
+	}
+}
+
+// lmtp1 serves LMTP on a unix socket that everybody may use.
+func (w *world) lmtp1() string {
+	w.tb.Helper()
+	dir, err := os.MkdirTemp("", "lmtp-") // t.TempDir is closed to Postfix
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	socket := filepath.Join(dir, "socket")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", socket)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o755, socket: 0o666} {
+		if err := os.Chmod(path, mode); err != nil { //nolint:gosec // see above
+			w.tb.Fatal(err)
+		}
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.ServeLMTP(l) }()
+	w.tb.Cleanup(func() {
+		_ = w.Close()
+		if err := <-served; err != nil {
+			w.tb.Error(err)
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return socket
+}
+
+// saslServer answers Postfix's questions about passwords, as Dovecot does.
+func saslServer(t *testing.T, user, password string) string {
+	t.Helper()
+	l := listen(t)
+	t.Cleanup(func() { _ = l.Close() })
+	right := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = fmt.Fprint(conn, "VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0\nDONE\n")
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					f := strings.Split(lines.Text(), "\t")
+					if f[0] != "AUTH" {
+						continue
+					}
+					answer := "FAIL"
+					if f[len(f)-1] == "resp="+right {
+						answer = "OK"
+					}
+					_, _ = fmt.Fprintf(conn, "%s\t%s\tuser=%s\n", answer, f[1], user)
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// Postfix is the smarthost, with STARTTLS and AUTH as production has them.
+func TestPostfixSmarthost(t *testing.T) {
+	_, roots, cert, key := certificate(t)
+	target := startHop(t, nil)
+	p := startPostfix(t, postfixOptions{
+		routes: map[string]string{"target.example": over(target.addr)},
+		settings: []string{
+			"smtpd_tls_security_level = may", "smtpd_tls_cert_file = " + cert, "smtpd_tls_key_file = " + key,
+			"smtpd_tls_auth_only = yes", "smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot",
+			"smtpd_sasl_path = inet:" + saslServer(t, "dom@aind", "correct"),
+			"smtpd_relay_restrictions = permit_sasl_authenticated, reject",
+		},
+	})
+	for _, c := range []struct {
+		relay string
+		roots *x509.CertPool
+		state store.DeliveryState
+	}{
+		{"smtp://dom%40aind:wrong@", roots, store.DeliveryStateQueued},
+		{"smtp://dom%40aind:correct@", x509.NewCertPool(), store.DeliveryStateQueued},
+		{"smtp://", roots, store.DeliveryStateFailed}, // 554: relay access denied
+		{"smtp://dom%40aind:correct@", roots, store.DeliveryStateDelivered},
+	} {
+		t.Run(c.relay, func(t *testing.T) {
+			w, _ := forwarding(t, func(cfg *Config) {
+				relay, err := ParseRelay(c.relay + p.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg.Relay, cfg.Roots = relay, c.roots
+			})
+			w.send(letter(500), "bob@customer.example")
+			w.once()
+			if d := w.delivery("u1", "customer.example"); d.State != c.state {
+				t.Fatalf("%+v %+v", d, d.Last)
+			}
+		})
+	}
+	until(t, "the target to have it", func() bool { return len(target.mails()) == 1 })
+}
+
+// smtp-source is the load that Postfix's own makers use.
+func TestSMTPSource(t *testing.T) {
+	const messages = 300
+	source, err := exec.LookPath("smtp-source")
+	if err != nil {
+		if os.Getenv("DOMAIND_REQUIRE_SERVERS") != "" {
+			t.Fatal("smtp-source is required here")
+		}
+		t.Skip("smtp-source is not installed")
+	}
+	w := newWorld(t)
+	w.active("u1", "customer.example")
+	for _, c := range []struct{ name, arg, addr string }{
+		{"SMTP", "-d", w.addr}, {"a connection each", "-N", w.addr}, {"LMTP", "-L", "unix:" + w.lmtp1()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := w.countAll(t)
+			args := []string{c.arg, "-s", "20", "-m", fmt.Sprint(messages), "-l", "10240", "-f", sender, "-t", "bob@customer.example", c.addr}
+			if out, err := exec.CommandContext(context.Background(), source, args...).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if n := w.countAll(t) - before; n != messages {
+				t.Errorf("%d messages of %d", n, messages)
+			}
+		})
+	}
+}
+
+// countAll reads all pages of the list.
+func (w *world) countAll(t *testing.T) int {
+	t.Helper()
+	n, next := 0, ""
+	for {
+		list, cursor, err := w.db.Messages(context.Background(), tenant("u1"), "customer.example", 100, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, next = n+len(list), cursor; next == "" {
+			return n
 		}
 	}
 }
