@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/domaind/domaind/gen/api"
@@ -20,9 +21,23 @@ func (s *Server) GetReadyz(ctx context.Context, _ api.GetReadyzRequestObject) (a
 		return nil, newProblem(codeUnavailable)
 	}
 	if err := s.cfg.Store.Ready(ctx); err != nil {
-		// 503 whatever it is, a full disk too: a probe asks for no more. The log
-		// has the rest.
-		return nil, fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
+		return nil, fmt.Errorf("%w: %w", notReady(err), err)
 	}
 	return api.GetReadyz200JSONResponse{Status: "ok", Version: optional(s.cfg.Version)}, nil
+}
+
+// notReady is 503 whatever it is, a full disk too: a probe asks for no more. The
+// detail is for whoever reads it; the log has the rest.
+func notReady(err error) *problem {
+	p := newProblem(codeUnavailable).header("Retry-After", retryAfter)
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return p.with("The storage is full; what is there can be read.")
+	case errors.Is(err, store.ErrReadOnly):
+		return p.with("The storage is read-only; what is there can be read.")
+	case errors.Is(err, store.ErrDamaged):
+		return p.with("The database is damaged.")
+	default:
+		return p.with("The database does not answer, or cannot be written.")
+	}
 }

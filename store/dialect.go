@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -68,7 +68,7 @@ func dialectOf(database string) (*dialect, error) {
 	case isURL(database):
 		return postgresDialect(), nil
 	case strings.Contains(database, "://"):
-		return nil, errors.New("store: not a file name, nor a postgres:// URL")
+		return nil, fmt.Errorf("store: %w", ErrURL)
 	default:
 		return sqliteDialect(), nil
 	}
@@ -77,12 +77,13 @@ func dialectOf(database string) (*dialect, error) {
 // Redact returns the name of a database without the password that its URL may
 // hold.
 func Redact(database string) string {
-	if !isURL(database) {
+	scheme, _, isAny := strings.Cut(database, "://")
+	if !isAny {
 		return database
 	}
 	u, err := url.Parse(database)
 	if err != nil {
-		return "postgres://" + redacted
+		return scheme + "://" + redacted
 	}
 	q := u.Query()
 	for _, secret := range []string{"password", "sslpassword"} {

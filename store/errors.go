@@ -43,25 +43,51 @@ func mapErr(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	sentinel := sqliteSentinel(e)
+	if sentinel == nil {
+		return fmt.Errorf("sqlite code %d: %w", int(e.ExtendedCode), err)
+	}
+	// The words of the code, not those of the error: they are always the same.
+	text := e.Code.Error()
+	if e.SystemErrno != 0 {
+		text += ": " + e.SystemErrno.Error()
+	}
+	return fmt.Errorf("%w: %s (sqlite code %d)", sentinel, text, int(e.ExtendedCode))
+}
+
+// sqliteSentinel tells an error by its code, nil for one that should not be.
+func sqliteSentinel(e sqlite3.Error) error {
 	switch e.Code {
 	case sqlite3.ErrFull:
-		return fmt.Errorf("%w: sqlite code %d", ErrFull, int(e.ExtendedCode))
-	case sqlite3.ErrIoErr:
-		if errors.Is(e.SystemErrno, syscall.ENOSPC) || errors.Is(e.SystemErrno, syscall.EDQUOT) {
-			return fmt.Errorf("%w: sqlite code %d", ErrFull, int(e.ExtendedCode))
+		return ErrFull
+	case sqlite3.ErrReadonly:
+		return ErrReadOnly
+	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
+		return ErrDamaged
+	case sqlite3.ErrIoErr, sqlite3.ErrCantOpen:
+		switch {
+		case errors.Is(e.SystemErrno, syscall.ENOSPC), errors.Is(e.SystemErrno, syscall.EDQUOT):
+			return ErrFull
+		case errors.Is(e.SystemErrno, syscall.EROFS):
+			return ErrReadOnly
 		}
-		return fmt.Errorf("%w: sqlite code %d", ErrUnavailable, int(e.ExtendedCode))
-	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrReadonly, sqlite3.ErrCantOpen,
-		sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrNomem, sqlite3.ErrPerm, sqlite3.ErrInterrupt:
-		return fmt.Errorf("%w: sqlite code %d", ErrUnavailable, int(e.ExtendedCode))
+		return ErrUnavailable
+	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrNomem, sqlite3.ErrPerm, sqlite3.ErrInterrupt:
+		return ErrUnavailable
 	default:
-		return fmt.Errorf("sqlite code %d: %w", int(e.ExtendedCode), err)
+		return nil
 	}
 }
 
 // errConflict: another transaction was in the way; the same work may succeed
 // when it is done again.
 var errConflict = fmt.Errorf("%w: conflicting transactions", ErrUnavailable)
+
+// meaning is what the codes say that a wrong setting makes.
+var meaning = map[string]string{
+	"28P01": ": wrong password", "28000": ": login refused", "3D000": ": no such database",
+	"42501": ": no permission", "53300": ": too many connections", "57P03": ": starting up or shutting down",
+}
 
 // mapPostgres tells an error of the server by its SQLSTATE (PostgreSQL manual,
 // appendix A).
@@ -74,7 +100,9 @@ func mapPostgres(e *pgconn.PgError) error {
 		"23505", "23503", // a row of another transaction came or went in between
 		"0A000", "25P03": // the schema changed under a statement; the session idled too long
 		sentinel = errConflict
-	case "25006", "57014", "3D000", "42501": // read only, out of time, no such database, no permission
+	case "25006": // read_only_sql_transaction
+		sentinel = ErrReadOnly
+	case "57014", "3D000", "42501": // query_canceled, invalid_catalog_name, insufficient_privilege
 		sentinel = ErrUnavailable
 	default:
 		switch e.Code[:min(2, len(e.Code))] {
@@ -86,7 +114,7 @@ func mapPostgres(e *pgconn.PgError) error {
 		return fmt.Errorf("SQLSTATE %s: %w", e.Code, e)
 	}
 	// The text may hold values of the row: only the code is passed on.
-	return fmt.Errorf("%w: SQLSTATE %s", sentinel, e.Code)
+	return fmt.Errorf("%w: SQLSTATE %s%s", sentinel, e.Code, meaning[e.Code])
 }
 
 // disconnected reports whether the server could not be reached, did not answer

@@ -89,9 +89,15 @@ func (d *dialect) schema(ctx context.Context, db *sqlx.DB) (SchemaVersion, error
 
 // Schema returns the version of a database's schema without changing it.
 func Schema(ctx context.Context, database string) (SchemaVersion, error) {
-	return withSchema(database, false, func(d *dialect, db *sqlx.DB) (SchemaVersion, error) {
+	v, err := withSchema(database, false, func(d *dialect, db *sqlx.DB) (SchemaVersion, error) {
 		return d.schema(ctx, db)
 	})
+	if errors.Is(err, ErrUnavailable) && !isURL(database) {
+		if why := writable(database); why != nil { // to read it, SQLite writes beside it
+			return v, why
+		}
+	}
+	return v, err
 }
 
 // Migrate brings the schema of a database up to date and does nothing else.

@@ -57,7 +57,7 @@ func openPostgres(url string, conns int, params map[string]string) (*sqlx.DB, er
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The text of a parse error leaves the password out.
-		return nil, fmt.Errorf("store: open database: %w", err)
+		return nil, fmt.Errorf("store: %w: %w", ErrURL, err)
 	}
 	for name, value := range params {
 		if _, ok := c.RuntimeParams[name]; !ok {

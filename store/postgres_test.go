@@ -189,9 +189,9 @@ func TestOpenPostgresRefuses(t *testing.T) {
 		"down":        {"postgres://u:hunter2@127.0.0.1:1/d", "database unavailable"},
 		"no such":     {strings.Replace(url, "/postgres?", "/none?", 1), "SQLSTATE 3D000"},
 		"not durable": {url + "&synchronous_commit=off", "synchronous_commit is off"},
-		"no URL":      {"postgres://u:hunter2@[::1", "open database"},
-		"port":        {"postgres://u:hunter2@h:x/d", "open database"},
-		"other":       {"mysql://u:hunter2@h/d", "postgres:// URL"},
+		"no URL":      {"postgres://u:hunter2@[::1", "malformed database URL"},
+		"port":        {"postgres://u:hunter2@h:x/d", "malformed database URL"},
+		"other":       {"mysql://u:hunter2@h/d", "malformed database URL"},
 	} {
 		_, err := Open(context.Background(), Config{Database: c.url, MasterKeyFile: "x"})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -183,6 +183,8 @@ func spoolErr(doing string, err error) error {
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("store: %s: %w", doing, ErrFull)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("store: %s: %w: %w", doing, ErrReadOnly, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("store: %s: %w", doing, ErrNotFound)
 	default:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/mattn/go-sqlite3"
@@ -28,13 +29,45 @@ func sqliteDialect() *dialect {
 
 func openSQLiteSchema(file string, change bool) (*sqlx.DB, error) {
 	if change {
-		if err := makePrivate(file); err != nil {
+		if err := makeWritable(file); err != nil {
 			return nil, err
 		}
 		return openSQLite(writerDSN(file), 1)
 	}
 	return openSQLite(readerDSN(file), 1) // which makes no file where there is none
 }
+
+// makeWritable makes a database that is not there yet, and says why one cannot
+// be written that is: SQLite itself would only say that it cannot be opened, or
+// say so with the first write.
+func makeWritable(file string) error {
+	if err := makePrivate(file); err != nil {
+		return err
+	}
+	return writable(file)
+}
+
+// writable says why a database cannot be written, as far as that is known
+// without a try.
+func writable(file string) error {
+	for _, name := range []string{file, filepath.Dir(file)} { // its log is made beside it
+		if err := syscall.Access(name, mayWrite); err != nil {
+			return unusable("open database", &fs.PathError{Op: "write", Path: name, Err: err})
+		}
+	}
+	return nil
+}
+
+// unusable is ErrReadOnly, ErrFull or ErrUnavailable.
+func unusable(doing string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) { // the directory, not a row
+		return fmt.Errorf("store: %s: %w: %w", doing, ErrUnavailable, err)
+	}
+	return spoolErr(doing, err)
+}
+
+// mayWrite is W_OK of access(2).
+const mayWrite = 2
 
 // makePrivate makes a database that is not there yet readable by its owner
 // alone, as it will hold mail; SQLite gives its other files the same mode. One
@@ -45,7 +78,7 @@ func makePrivate(file string) error {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("store: make database: %w: %w", ErrUnavailable, err)
+		return unusable("make database", err)
 	}
 	return wrap("make database", f.Close())
 }

@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -27,6 +28,13 @@ var (
 	ErrStale = dnscheck.ErrStale
 	// ErrUnavailable: the database cannot be reached or written just now.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrReadOnly is an ErrUnavailable: the disk, the file or the server takes no
+	// writes. Reads may go on.
+	ErrReadOnly = fmt.Errorf("%w: read-only", ErrUnavailable)
+	// ErrDamaged is an ErrUnavailable: the file is no database, or a broken one.
+	ErrDamaged = fmt.Errorf("%w: not a database, or a damaged one", ErrUnavailable)
+	// ErrURL: what names the database can be no file and is no postgres:// URL.
+	ErrURL = errors.New("malformed database URL")
 	// ErrFull: the disk is full.
 	ErrFull = errors.New("storage full")
 	// ErrCursor: the cursor is none that this store gave.
@@ -119,7 +127,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if isURL(s.c.Database) {
 		return s.connectPostgres(ctx)
 	}
-	if err := makePrivate(s.c.Database); err != nil {
+	if err := makeWritable(s.c.Database); err != nil {
 		return err
 	}
 	if s.writeDB, err = openSQLite(writerDSN(s.c.Database), s.dialect.writers); err != nil {

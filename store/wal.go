@@ -99,7 +99,7 @@ func (w *wal) cut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for _, mode := range []string{"PASSIVE", "TRUNCATE"} {
 		var busy, frames, copied int
 		err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &copied)

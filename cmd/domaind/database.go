@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,9 +28,43 @@ func openStore(ctx context.Context, c store.Config) (*store.Store, error) {
 	case errors.Is(err, store.ErrMasterKey):
 		return nil, fmt.Errorf("DOMAIND_MASTER_KEY_FILE (--master-key-file): %w", err)
 	case err != nil:
-		return nil, fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", store.Redact(c.Database), err)
+		return nil, databaseError(c.Database, err)
 	}
 	return db, nil
+}
+
+// databaseError says which database it is, what is wrong, and what to do.
+func databaseError(database string, err error) error {
+	err = fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", store.Redact(database), err)
+	if todo := remedy(strings.Contains(database, "://"), err); todo != "" {
+		return fmt.Errorf("%w; %s", err, todo)
+	}
+	return err
+}
+
+// remedy is what an operator may do, "" where that depends.
+func remedy(url bool, err error) string {
+	for _, r := range []struct {
+		is        error
+		file, url string
+	}{
+		{store.ErrSchema, "run the newer program, or restore the backup from before its migration", ""},
+		{store.ErrURL, "name a file, or a URL like postgres://user:password@host/database, with %40 for @ in it and so on", ""},
+		{store.ErrReadOnly, "mount it for writing, or name a file elsewhere", "name the primary server: this one takes no writes"},
+		{store.ErrFull, "make room", ""},
+		{store.ErrDamaged, "name the right file, or restore a backup", ""},
+		{fs.ErrPermission, "let this user write the file and its directory", ""},
+		{store.ErrUnavailable, "name a file that can be opened and that no other program has locked", "look whether the server runs and lets this user in"},
+	} {
+		switch {
+		case !errors.Is(err, r.is):
+		case url && r.url != "":
+			return r.url
+		default:
+			return r.file
+		}
+	}
+	return ""
 }
 
 // use opens the database for one command, which makes it where there is none,

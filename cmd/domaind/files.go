@@ -35,7 +35,7 @@ type schemaFlags struct {
 }
 
 func (f schemaFlags) wrap(err error) error {
-	return fmt.Errorf("DOMAIND_DATABASE (--database) %s: %w", store.Redact(f.Database), err)
+	return databaseError(f.Database, err)
 }
 
 type migrateUpCmd struct{ schemaFlags }

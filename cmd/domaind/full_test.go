@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("on a full disk: %s %v %s", full.Status(), full.HTTPResponse.Header, full.Body)
 	}
 	must[client.DomainDetails](t)(s.info(t.Context(), "before.example"))
-	eventually(t, startWithin, "not ready", func() bool { return s.ready(t) == http.StatusServiceUnavailable })
+	eventually(t, startWithin, "not ready", func() bool { return s.notReady(t, "storage is full") })
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +81,27 @@ func TestFullDisk(t *testing.T) {
 // ready returns the status of the readiness probe.
 func (s *service) ready(t *testing.T) int {
 	t.Helper()
+	status, _ := s.probe(t)
+	return status
+}
+
+// notReady reports whether the probe says no, and this why.
+func (s *service) notReady(t *testing.T, why string) bool {
+	t.Helper()
+	status, body := s.probe(t)
+	return status == http.StatusServiceUnavailable && strings.Contains(body, why)
+}
+
+func (s *service) probe(t *testing.T) (int, string) {
+	t.Helper()
 	reply, err := http.Get(s.url + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reply.Body.Close()
-	_, _ = io.Copy(io.Discard, reply.Body)
-	return reply.StatusCode
+	body, err := io.ReadAll(reply.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply.StatusCode, string(body)
 }
