@@ -8,21 +8,30 @@ import (
 // newCanonical reads a message with CR LF at every end of line. Octets that are
 // in order stay as they are, so a signature stays valid; a bare CR or LF is
 // made a whole line end, for a next hop might take it for one and read an end of
-// data where there is none (RFC 5321 section 2.3.8).
+// data where there is none (RFC 5321 section 2.3.8). CRs before CR LF go: as
+// line ends of their own they would end the header section.
 func newCanonical(raw []byte) io.ReadSeeker {
 	if !hasBare(raw) {
 		return bytes.NewReader(raw)
 	}
 	out := make([]byte, 0, len(raw)+len(raw)/32)
 	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case c == '\r' && i+1 < len(raw) && raw[i+1] == '\n':
-			out = append(out, '\r', '\n')
-			i++
-		case c == '\r' || c == '\n':
+		switch raw[i] {
+		case '\r':
+			end := i
+			for end < len(raw) && raw[end] == '\r' {
+				end++
+			}
+			lines := end - i
+			if end < len(raw) && raw[end] == '\n' {
+				lines, end = 1, end+1
+			}
+			out = append(out, bytes.Repeat([]byte("\r\n"), lines)...)
+			i = end - 1
+		case '\n':
 			out = append(out, '\r', '\n')
 		default:
-			out = append(out, c)
+			out = append(out, raw[i])
 		}
 	}
 	return bytes.NewReader(out)

@@ -295,3 +295,14 @@ func TestForwardNeverSmuggles(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestCanonical(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "a\r\n": "a\r\n", "a\nb\rc": "a\r\nb\r\nc", "a\r\r\nb\r\r\r\n\r\r\n": "a\r\nb\r\n\r\n", "\n\r": "\r\n\r\n", "a\r\r": "a\r\n\r\n",
+	} {
+		got, err := io.ReadAll(newCanonical([]byte(text)))
+		if err != nil || string(got) != want {
+			t.Errorf("%q: %q, want %q (%v)", text, got, want, err)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -249,6 +250,41 @@ func TestStartTLSDropsWhatCameAhead(t *testing.T) {
 	}
 	d.conn, d.r = conn, textproto.NewReader(bufio.NewReader(conn))
 	d.say("RCPT TO:<bob@customer.example>", "503 5.5.1") // no EHLO, no MAIL
+}
+
+// Silence and the end of the service are answered under TLS as in the clear.
+func TestTimeoutsUnderTLS(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	w := newWorld(t, func(c *Config) {
+		c.TLS, c.Idle = &tls.Config{Certificates: cert.TLS.Certificates}, 500*time.Millisecond
+	})
+	w.active("u1", "customer.example")
+	secured := func() *talk {
+		d := w.dial()
+		d.expect("220 ")
+		d.secured(&tls.Config{InsecureSkipVerify: true})
+		d.say("EHLO client.example", "250 ")
+		return d
+	}
+	d := secured()
+	d.say("MAIL FROM:<"+sender+">", "250 ")
+	d.say("RCPT TO:<bob@customer.example>", "250 ")
+	d.say("DATA", "354 ")
+	d.write("Subject: x\r\n\r\nMAIL FROM:<")
+	d.expect("451 4.4.2")
+	d.expect("421 ")
+	idle := secured()
+	done := make(chan error, 1)
+	go func() { done <- w.Shutdown(context.Background()) }()
+	idle.expect("421 ")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := len(w.deliveries("u1", "customer.example")); n != 0 {
+		t.Errorf("%d messages", n)
+	}
 }
 
 func TestWithoutTLS(t *testing.T) {
