@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/emersion/go-smtp"
 	"go.opentelemetry.io/otel/attribute"
@@ -27,15 +28,19 @@ func (s *Server) traced(c *smtp.Conn) (smtp.Session, error) {
 type tracedSession struct {
 	smtp.Session
 	tracer trace.Tracer
-	span   trace.Span // nil outside of a transaction
-	rcpts  int
+
+	mu    sync.Mutex // Logout may come in the middle of Data, by a forced end
+	span  trace.Span // nil outside of a transaction
+	rcpts int
 }
 
 // Mail implements smtp.Session.
 func (x *tracedSession) Mail(from string, opts *smtp.MailOptions) error {
 	x.end("none", 0)
+	x.mu.Lock()
 	_, x.span = x.tracer.Start(context.Background(), "smtp.transaction", trace.WithSpanKind(trace.SpanKindServer))
 	x.rcpts = 0
+	x.mu.Unlock()
 	err := x.Session.Mail(from, opts)
 	if err != nil {
 		x.end("MAIL", codeOf(err))
@@ -46,6 +51,8 @@ func (x *tracedSession) Mail(from string, opts *smtp.MailOptions) error {
 // Rcpt implements smtp.Session.
 func (x *tracedSession) Rcpt(to string, opts *smtp.RcptOptions) error {
 	err := x.Session.Rcpt(to, opts)
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	switch {
 	case x.span == nil:
 	case err == nil:
@@ -77,6 +84,8 @@ func (x *tracedSession) Logout() error {
 
 // end ends the span, with the command whose reply ended the transaction.
 func (x *tracedSession) end(command string, code int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.span == nil {
 		return
 	}
