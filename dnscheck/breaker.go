@@ -154,10 +154,3 @@ func (t *trouble) report(err error) bool {
 	t.failures++
 	return true
 }
-
-// pause is how long to wait after the failures so far: 1, 2, 4 … 32 s.
-func (t *trouble) pause() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return time.Second << min(max(t.failures-1, 0), 5)
-}

@@ -173,6 +173,7 @@ func (m *Monitor) Run(ctx context.Context) {
 // feed claims due domains and hands them to the workers until ctx ends. It
 // claims the next batch while the last one is still being worked on.
 func (m *Monitor) feed(ctx context.Context, jobs chan<- Job) {
+	failures := 0
 	for ctx.Err() == nil {
 		batch, err := m.cfg.Queue.Due(ctx, m.cfg.Batch)
 		if ctx.Err() != nil {
@@ -180,9 +181,11 @@ func (m *Monitor) feed(ctx context.Context, jobs chan<- Job) {
 			return
 		}
 		if m.queue.report(err) {
-			m.idle(ctx, m.queue.pause())
+			m.idle(ctx, pauseAfter(failures))
+			failures++
 			continue
 		}
+		failures = 0
 		for i, job := range batch {
 			select {
 			case jobs <- job:
@@ -196,6 +199,11 @@ func (m *Monitor) feed(ctx context.Context, jobs chan<- Job) {
 		}
 	}
 }
+
+// pauseAfter is how long to wait after a failed claim, when so many had failed
+// before it: 1, 2, 4, then 8 s. The reports that fail with it do not count, else
+// a short outage under load would end the checks for as long as a long one.
+func pauseAfter(failures int) time.Duration { return time.Second << min(failures, 3) }
 
 func (m *Monitor) idle(ctx context.Context, d time.Duration) {
 	select {

@@ -233,7 +233,7 @@ func TestQueueTroubleIsOneLine(t *testing.T) {
 		stop := run(dnscheck.NewMonitor(cfg))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if _, _, claims := q.counts(); claims > 7 {
+		if _, _, claims := q.counts(); claims > 11 {
 			t.Errorf("%d claims in a minute of trouble: no backing off", claims)
 		}
 		q.fail(nil)
@@ -246,6 +246,32 @@ func TestQueueTroubleIsOneLine(t *testing.T) {
 		if n := strings.Count(log.String(), "check queue failed"); n != 1 {
 			t.Errorf("%d lines about one outage:\n%s", n, log.String())
 		}
+	})
+}
+
+// However many reports fail in a short outage, the checks go on soon after it.
+func TestQueueTroubleEndsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, gate, slow := newQueue(), make(chan struct{}), map[string]chan struct{}{}
+		for id := range int64(8) {
+			q.add(id)
+			slow[fmt.Sprintf("d%d.example", id)] = gate
+		}
+		cfg := monitor(q, zones{slow: slow})
+		cfg.Concurrency, cfg.Batch = 8, 8
+		stop := run(dnscheck.NewMonitor(cfg))
+		synctest.Wait()
+		q.fail(errors.New("no database"))
+		close(gate)
+		time.Sleep(2 * time.Second)
+		q.fail(nil)
+		q.add(9)
+		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		if recorded, _, _ := q.counts(); recorded != 1 {
+			t.Errorf("recorded %d 8 s after an outage of 2 s, want 1", recorded)
+		}
+		stop()
 	})
 }
 
