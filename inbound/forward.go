@@ -186,7 +186,10 @@ func clip(text string) string { return parse.Printable(text, 300) }
 func (s *Server) receivedField(j store.DeliveryJob) string {
 	m := j.Message
 	with := "ESMTP"
-	if m.TLS != "" {
+	switch {
+	case m.RemoteIP == "": // no TCP: a unix socket
+		with = "LMTP"
+	case m.TLS != "":
 		with = "ESMTPS"
 	}
 	ip := m.RemoteIP
