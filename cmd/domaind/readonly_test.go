@@ -81,7 +81,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	fail()
 	s.wantNoWrites(t)
 	eventually(t, startWithin, "not ready", func() bool { return s.notReady(t, "storage is read-only") })
-	if !strings.Contains(string(s.log.whole()), "read-only file system") {
+	if !strings.Contains(string(s.log.Whole()), "read-only file system") {
 		t.Error("the log does not say why")
 	}
 	if exec.Command("mount", "-o", "remount,rw", dir).Run() != nil {

@@ -238,9 +238,9 @@ func (h *hideout) live(first, second string) {
 func (h *hideout) searchAll() {
 	h.t.Helper()
 	eventually(h.t, startWithin, "the last call is in the log", func() bool {
-		return bytes.Contains(h.log.whole(), []byte(`"code":"invalid-api-key"`))
+		return bytes.Contains(h.log.Whole(), []byte(`"code":"invalid-api-key"`))
 	})
-	h.search("the log", h.log.whole())
+	h.search("the log", h.log.Whole())
 	open := map[string]bool{"the log": false, "domaind.db": false, "before.backup": false, "after.backup": false}
 	keyFile := false
 	err := filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {

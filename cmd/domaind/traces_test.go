@@ -11,7 +11,6 @@ import (
 	"net/smtp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -176,7 +175,7 @@ func (s *service) wantTraceInLog(t *testing.T, span *trace.Span) {
 		TraceID   string `json:"trace_id"`
 	}
 	eventually(t, startWithin, "the line of the request", func() bool {
-		for line := range bytes.Lines(s.log.whole()) {
+		for line := range bytes.Lines(s.log.Whole()) {
 			if json.Unmarshal(line, &entry) == nil && entry.RequestID == id {
 				return true
 			}
@@ -216,7 +215,7 @@ func TestNoTraces(t *testing.T) {
 			s := serve(t, mailSettings(t, settings...)...)
 			must[client.DomainDetails](t)(s.create(t.Context(), mailDomain))
 			s.end(t)
-			if log := s.log.whole(); !bytes.Contains(log, []byte("request_id")) || bytes.Contains(log, []byte("trace_id")) {
+			if log := s.log.Whole(); !bytes.Contains(log, []byte("request_id")) || bytes.Contains(log, []byte("trace_id")) {
 				t.Errorf("the log is %s", log)
 			}
 		})
@@ -267,21 +266,5 @@ func TestTracesDoNotBlock(t *testing.T) {
 				t.Errorf("the end took %v", took)
 			}
 		})
-	}
-}
-
-// end asks the program to end and returns when it has.
-func (s *service) end(t *testing.T) {
-	t.Helper()
-	s.dead = true
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.log.done:
-	case <-time.After(drainWithin):
-		s.kill()
-		t.Fatalf("no end within %v", drainWithin)
-	}
-	if err := s.cmd.Wait(); err != nil {
-		t.Errorf("ended with %v:\n%s", err, s.log)
 	}
 }
