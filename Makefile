@@ -71,7 +71,7 @@ bench-smtp: ## durable accepts a second, against one fsync a message and against
 	@$(call figures,smtp,^TestAcceptRate$$,./inbound)
 
 bench-claims: ## claims a second at a million rows, against the bare query
-	$(GO) test -count 1 -run '^$$' -bench Claims -benchtime 5s -timeout 30m ./store
+	@$(call figures,claims,^TestClaimRate$$,-timeout 60m ./store)
 
 bench-memory: ## memory of the service with a million due domains; takes 4 GB of disk
 	$(GO) test -count 1 -run '^TestMemory$$' -v -timeout 30m ./cmd/domaind -args -memory

@@ -3,31 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/domaind/domaind/dnscheck"
 )
-
-// sizeOf reads a size from the environment: the million takes a minute to fill.
-func sizeOf(tb testing.TB, name string, usual int) int {
-	tb.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return usual
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		tb.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
 
 // fill makes n due domains, in transactions of many.
 func (w *world) fill(n int) {
@@ -61,115 +43,6 @@ func (w *world) fill(n int) {
 	if _, err := w.writeDB.ExecContext(ctx, `ANALYZE`); err != nil {
 		w.tb.Fatal(err)
 	}
-}
-
-const benchBatch = 64
-
-// BenchmarkClaims claims due domains in batches, by four claimers at once, and
-// reads what each must publish; beside it, in the same run, the bare claim
-// query as a schedule in a table has it, each batch in a durable transaction.
-// It fails when a domain is claimed twice.
-func BenchmarkClaims(b *testing.B) {
-	rows := sizeOf(b, "DOMAIND_BENCH_ROWS", 1_000_000)
-	w := newWorld(b)
-	w.fill(rows)
-	bare, err := w.openBare()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer bare.Close()
-	claims := map[string]func() ([]dnscheck.Job, error){
-		"bare":  func() ([]dnscheck.Job, error) { return w.bareClaim(bare) },
-		"store": func() ([]dnscheck.Job, error) { return w.Due(context.Background(), benchBatch) },
-	}
-	for _, how := range []string{"bare", "store"} {
-		b.Run(how, func(b *testing.B) { benchClaims(b, w, claims[how]) })
-	}
-}
-
-func benchClaims(b *testing.B, w *world, claim func() ([]dnscheck.Job, error)) {
-	var total, doubles, todo atomic.Int64
-	var seen sync.Mutex
-	type held struct {
-		epoch int64
-		since time.Time
-	}
-	holds := make(map[int64]held)
-	todo.Store(int64(b.N))
-	w.clock.forward(2 * lease)
-	b.ResetTimer()
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			for todo.Add(-1) >= 0 {
-				before := w.clock.now()
-				jobs, err := claim()
-				after := w.clock.now()
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				seen.Lock()
-				for _, j := range jobs {
-					last, again := holds[j.DomainID]
-					if again && j.Epoch < last.epoch {
-						continue // an earlier claim, told of later
-					}
-					if again && (j.Epoch == last.epoch || after.Before(last.since.Add(lease))) {
-						doubles.Add(1) // while another holds it
-					}
-					holds[j.DomainID] = held{j.Epoch, before}
-				}
-				seen.Unlock()
-				total.Add(int64(len(jobs)))
-				if len(jobs) < benchBatch {
-					w.clock.forward(2 * lease) // all are due again
-				}
-			}
-		})
-	}
-	all.Wait()
-	b.ReportMetric(float64(total.Load())/b.Elapsed().Seconds(), "claims/s")
-	b.ReportMetric(float64(doubles.Load()), "doubles")
-	if doubles.Load() > 0 {
-		b.Errorf("%d domains were claimed twice", doubles.Load())
-	}
-}
-
-// openBare opens the database beside the store, as its writer does.
-func (w *world) openBare() (*sqlx.DB, error) {
-	if isURL(w.c.Database) {
-		return openPostgres(w.c.Database, w.dialect.writers, writerParams())
-	}
-	return openSQLite(writerDSN(w.c.Database), w.dialect.writers)
-}
-
-func (w *world) bareClaim(db *sqlx.DB) ([]dnscheck.Job, error) {
-	tx, err := db.Beginx()
-	if err != nil {
-		return nil, err
-	}
-	defer tx.Rollback()
-	now := w.clock.now()
-	rows, err := tx.Query(w.read.sql.text(`UPDATE domain SET epoch = epoch + 1, next_check_at = ?
-		WHERE id IN (SELECT id FROM domain WHERE lane = 0 AND next_check_at <= ? ORDER BY next_check_at LIMIT ?
-		`+skipLockedHere+`) RETURNING id, epoch`), ms(now.Add(lease)), ms(now), benchBatch)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var jobs []dnscheck.Job
-	for rows.Next() {
-		var j dnscheck.Job
-		if err := rows.Scan(&j.DomainID, &j.Epoch); err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, j)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return jobs, tx.Commit()
 }
 
 // BenchmarkCreate creates domains, one at a time and by 64 at once, beside the

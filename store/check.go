@@ -37,7 +37,7 @@ func (x *tx) record(job dnscheck.Job, r dnscheck.Report) error {
 	if err != nil {
 		return err
 	}
-	k := checking{x: x, c: c, lines: lines, full: true, onDemand: job.OnDemand}
+	k := checking{x: x, c: c, lines: lines, expected: pack(lines), full: true, onDemand: job.OnDemand}
 	if err := k.apply(r); err != nil {
 		return err
 	}
@@ -46,13 +46,15 @@ func (x *tx) record(job dnscheck.Job, r dnscheck.Report) error {
 
 // checking applies one report to one claim.
 type checking struct {
-	x       *tx
-	c       claim
-	lines   []line
-	saw     sight
-	unknown bool // nothing was learned of some record
-	learned bool // something was learned of some record
-	full    bool // all live records were looked at
+	x     *tx
+	c     claim
+	lines []line
+	// expected is what was looked for, packed.
+	expected string
+	saw      sight
+	unknown  bool // nothing was learned of some record
+	learned  bool // something was learned of some record
+	full     bool // all live records were looked at
 	// onDemand says that somebody asked for the check.
 	onDemand bool
 }
@@ -181,6 +183,11 @@ func (k *checking) settle() error {
 			continue // not looked at
 		}
 		if err := x.putLine(k.c, l); err != nil {
+			return err
+		}
+	}
+	if pack(k.lines) != k.expected { // it rarely is
+		if err := x.expect(k.c, k.lines); err != nil {
 			return err
 		}
 	}

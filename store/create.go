@@ -146,6 +146,7 @@ func (c *creation) insert(x *tx) error {
 func (x *tx) insertPlan(c claim, key dkim.Key) ([]Record, error) {
 	taken := make(map[int64]bool, 4)
 	var list []Record
+	var lines []line
 	for i, p := range x.s.c.Service.Plan(c.Name, key) {
 		r := planned(p, recordID(taken))
 		l := line{Record: r, Seq: i + 1, PendingSince: c.PendingSince}
@@ -155,7 +156,10 @@ func (x *tx) insertPlan(c claim, key dkim.Key) ([]Record, error) {
 		if err := x.insertLine(c, l); err != nil {
 			return nil, err
 		}
-		list = append(list, r)
+		list, lines = append(list, r), append(lines, l)
+	}
+	if err := x.expect(c, lines); err != nil {
+		return nil, err
 	}
 	return list, x.insertKey(c, key, keyActive)
 }
@@ -211,7 +215,7 @@ func (x *tx) resetLines(c claim) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range lines {
+	for i, r := range lines {
 		fresh := line{Record: r.Record, Seq: r.Seq, PendingSince: c.PendingSince, KeyState: r.KeyState, Retired: r.Retired}
 		fresh.Status, fresh.Override, fresh.Degraded = RecordStatusPending, false, false
 		fresh.Code, fresh.Detail, fresh.Hint, fresh.Suggested = "", "", "", ""
@@ -220,8 +224,9 @@ func (x *tx) resetLines(c claim) error {
 		if err := x.putLine(c, fresh); err != nil {
 			return err
 		}
+		lines[i] = fresh
 	}
-	return nil
+	return x.expect(c, lines)
 }
 
 // The pace of one user's creates. Up to paceBurst at once, and one in

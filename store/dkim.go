@@ -79,6 +79,10 @@ func (x *tx) rotate(t Tenant, name string, key dkim.Key) error {
 	if err := x.insertLine(c, next); err != nil {
 		return err
 	}
+	lines = append(lines, next)
+	if err := x.expect(c, lines); err != nil {
+		return err
+	}
 	if err := x.insertKey(c, key, keyNext); err != nil {
 		return err
 	}
@@ -87,7 +91,7 @@ func (x *tx) rotate(t Tenant, name string, key dkim.Key) error {
 		c.NextCheckAt = x.now
 	}
 	c.UpdatedAt = x.now
-	c.Lane = c.plan(append(lines, next)).lane()
+	c.Lane = c.plan(lines).lane()
 	if err := x.putClaim(c); err != nil {
 		return err
 	}

@@ -68,6 +68,9 @@ func (x *tx) mark(c claim, t Tenant, m Mark) error {
 	if err := x.putLine(c, *r); err != nil {
 		return err
 	}
+	if err := x.expect(c, lines); err != nil {
+		return err
+	}
 	err = x.event(c, Event{
 		Type: EventRecordMarked, Actor: t.Actor, RecordID: r.ID,
 		From: string(was.Status), To: string(r.Status), Detail: string(r.Purpose) + " " + r.Name,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -73,6 +74,7 @@ type Store struct {
 	ring    *keyring
 
 	domainIDs, eventIDs ids
+	batches             atomic.Uint32 // of due domains: see turns
 	uses                *uses
 	wal                 *wal // nil: no SQLite file
 	ready               readiness

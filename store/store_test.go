@@ -71,6 +71,7 @@ func (w *world) open() {
 	}
 	w.Store = s
 	w.tb.Cleanup(func() {
+		w.judgeExpectations(s)
 		if err := s.Close(); err != nil {
 			w.tb.Error(err)
 		}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/domaind/domaind/dnscheck"
+)
+
+// judgeExpectations holds what checks look for against the records, at the end
+// of every test: whatever wrote a record must have told.
+func (w *world) judgeExpectations(s *Store) {
+	w.tb.Helper()
+	ctx := context.Background()
+	rows, err := s.read.query(ctx, `SELECT domain.id, user_id, records FROM domain
+		LEFT JOIN expectation ON domain_id = domain.id ORDER BY domain.id LIMIT 1000`)
+	if err != nil {
+		return // closed, or broken by the test
+	}
+	defer rows.Close()
+	packed := map[int64]string{}
+	var claims []claim
+	for rows.Next() {
+		var c claim
+		var text *string
+		if err := rows.Scan(&c.ID, &c.UserID, &text); err != nil {
+			w.tb.Fatal(err)
+		}
+		if text == nil {
+			w.tb.Errorf("domain %d has no expectation", c.ID)
+			continue
+		}
+		claims, packed[c.ID] = append(claims, c), *text
+	}
+	for _, c := range claims {
+		_ = s.write(ctx, func(x *tx) error {
+			lines, err := x.lines(c)
+			if err == nil && pack(lines) != packed[c.ID] {
+				w.tb.Errorf("domain %d: checks look for %q, its records are %q", c.ID, packed[c.ID], pack(lines))
+			}
+			return err
+		})
+	}
+}
+
+// What is packed comes out again, as a check wants it.
+func TestPack(t *testing.T) {
+	record := func(id int64, purpose dnscheck.Purpose, status RecordStatus) line {
+		return line{Record: Record{ID: id, Purpose: purpose, Name: "x.example", Value: `v=1; "ü"`, Status: status}}
+	}
+	mx, old := record(1, dnscheck.PurposeMX, RecordStatusPending), record(2, dnscheck.PurposeDKIM, RecordStatusVerified)
+	mx.Priority, mx.Looks, mx.Situation = 65535, 7, -1<<62
+	old.KeyState = keyRetired
+	key := record(1<<52, dnscheck.PurposeDKIM, RecordStatusVerified)
+	key.KeyState, key.Retired = keyActive, []string{"v=DKIM1; p=a", `"`}
+	got, err := unpack(pack([]line{mx, record(3, dnscheck.PurposeSPF, RecordStatusDisabled), old, key}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []dnscheck.Expectation{
+		{ID: 1, Purpose: dnscheck.PurposeMX, Name: "x.example", Value: mx.Value, Priority: 65535, Failures: 7, Situation: -1 << 62},
+		{ID: 1 << 52, Purpose: dnscheck.PurposeDKIM, Name: "x.example", Value: mx.Value, Verified: true, Retired: key.Retired},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if list, err := unpack(pack(nil)); err != nil || list != nil {
+		t.Errorf("none: %v, %v", list, err)
+	}
+	for _, bad := range []string{"1", "1" + fieldEnd + "mx", pack([]line{mx}) + recordEnd} {
+		if list, err := unpack(bad); err == nil {
+			t.Errorf("%q became %v", bad, list)
+		}
+	}
+}
+
+// A database from before the expectations gets them from its records.
+func TestExpectationMigration(t *testing.T) {
+	w := newWorld(t)
+	w.create("u1", "customer.com")
+	other := w.create("u1", "other.com")
+	w.check("u1", "customer.com", isMatch, nil)
+	w.clock.forward(time.Minute)
+	w.check("u1", "other.com", isMissing, nil)
+	if _, err := w.MarkRecord(context.Background(), tenant("u1"), "other.com",
+		Mark{RecordID: other.Records[1].ID, Status: RecordStatusDisabled}); err != nil {
+		t.Fatal(err)
+	}
+	target := func() (list []dnscheck.Target) {
+		for _, name := range []string{"customer.com", "other.com"} {
+			x, err := w.Target(context.Background(), tenant("u1"), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, x)
+		}
+		return list
+	}
+	before := target()
+	for _, q := range []string{`DROP TABLE expectation`, `DELETE FROM goose_db_version WHERE version_id >= 5`} {
+		if _, err := w.writeDB.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	if diff := cmp.Diff(before, target()); diff != "" {
+		t.Error(diff)
+	}
+}
