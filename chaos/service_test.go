@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -117,14 +116,6 @@ func (s *service) stop() {
 		s.t.Error(err)
 	}
 	s.bury(i)
-}
-
-// signal sends SIGSTOP, SIGCONT and the like.
-func (s *service) signal(sig syscall.Signal) {
-	s.t.Helper()
-	if err := syscall.Kill(s.now().PID, sig); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // bury lets go of a process that has ended, and shows its log when something

@@ -45,6 +45,26 @@ type Process struct {
 // Start runs the program in dir with only these settings, on a free port of
 // the loopback, and returns when it listens. The error has the end of its log.
 func Start(binary, dir string, settings ...string) (*Process, error) {
+	p, err := Launch(binary, dir, settings...)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s := <-p.Log.serving:
+		p.URL, p.SMTP = "http://"+s.Address, s.SMTP
+		return p, nil
+	case <-p.Log.done:
+		_ = p.cmd.Wait()
+		return nil, fmt.Errorf("domaind ended:\n%s", p.Log)
+	case <-time.After(StartWithin):
+		p.Kill()
+		return nil, fmt.Errorf("domaind does not say where it listens:\n%s", p.Log)
+	}
+}
+
+// Launch is Start for a program that may die before it listens: it returns at
+// once, and the URL is not known.
+func Launch(binary, dir string, settings ...string) (*Process, error) {
 	cmd := exec.CommandContext(context.Background(), binary, "serve") // it ends by Kill or Stop
 	cmd.Dir = dir
 	cmd.Env = append([]string{
@@ -59,18 +79,7 @@ func Start(binary, dir string, settings ...string) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &Process{PID: cmd.Process.Pid, Log: follow(stderr), cmd: cmd}
-	select {
-	case s := <-p.Log.serving:
-		p.URL, p.SMTP = "http://"+s.Address, s.SMTP
-		return p, nil
-	case <-p.Log.done:
-		_ = cmd.Wait()
-		return nil, fmt.Errorf("domaind ended:\n%s", p.Log)
-	case <-time.After(StartWithin):
-		p.Kill()
-		return nil, fmt.Errorf("domaind does not say where it listens:\n%s", p.Log)
-	}
+	return &Process{PID: cmd.Process.Pid, Log: follow(stderr), cmd: cmd}, nil
 }
 
 // Kill ends the program as a crash does, and returns when it is gone.
