@@ -92,8 +92,9 @@ func figure(format string, args ...any) {
 }
 
 // bound says what n cases without a fault prove: by the rule of three, the rate
-// of faults is below 3/n with a confidence of 95 %. It proves no more, and this
-// only for faults of the kind that was tried.
+// of faults is below 3/n with a confidence of 95 %. It proves no more, and only
+// of cases such as were tried. A case is a kill, not a write: one kill may lose
+// many.
 func bound(n int) string {
 	if n <= 3 {
 		return "not bounded"

@@ -42,5 +42,5 @@ func TestSQLite(t *testing.T) {
 	}
 	figure("sqlite: %d kills, %d writers, %d senders: %d acknowledged writes, %d acknowledged messages, %d keys, 0 missing, 0 half written; %d calls without answer (seed %d)",
 		kills, writers, senders, sum.writes, sum.messages, keys, sum.open, n)
-	figure("sqlite: bounds: a kill -9 that loses something %s, a lost write %s, a lost message %s; no power was cut", bound(kills), bound(sum.writes), bound(sum.messages))
+	figure("sqlite: bound: a kill -9 that loses or halves something %s; no power was cut", bound(kills))
 }
