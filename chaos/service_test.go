@@ -30,6 +30,10 @@ type service struct {
 	dir      string
 	settings []string
 	current  atomic.Pointer[instance]
+	// enter runs the start of a process where it is to live; nil: here.
+	enter func(start func() error) error
+	// through is what all calls go through; nil: the plain transport.
+	through func(*http.Transport) http.RoundTripper
 }
 
 // instance is one process of a service, and a client that speaks to it.
@@ -68,11 +72,11 @@ func newServiceIn(t *testing.T, dir string, settings ...string) *service {
 // start runs the program, and returns when it is ready.
 func (s *service) start() {
 	s.t.Helper()
-	p, err := process.Start(binary, s.dir, s.settings...)
+	p, err := s.launch()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	i := &instance{Process: p, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: answerWithin}}
+	i := &instance{Process: p, http: &http.Client{Transport: s.transport(), Timeout: answerWithin}}
 	i.ClientWithResponses, err = client.NewClientWithResponses(p.URL, client.WithHTTPClient(i.http),
 		client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			r.Header.Set("x-api-key", adminKey)
@@ -84,6 +88,25 @@ func (s *service) start() {
 	}
 	s.current.Store(i)
 	eventually(s.t, process.StartWithin, "ready", func() bool { return s.ready() == http.StatusOK })
+}
+
+func (s *service) launch() (p *process.Process, err error) {
+	start := func() error {
+		p, err = process.Start(binary, s.dir, s.settings...)
+		return err
+	}
+	if s.enter != nil {
+		return p, s.enter(start)
+	}
+	return p, start()
+}
+
+func (s *service) transport() http.RoundTripper {
+	plain := &http.Transport{MaxIdleConnsPerHost: 64}
+	if s.through != nil {
+		return s.through(plain)
+	}
+	return plain
 }
 
 // now returns the process of the moment, dead or alive; nil before the first.
