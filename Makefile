@@ -3,7 +3,7 @@ GO         ?= go
 LINT        = $(shell $(GO) env GOPATH)/bin/golangci-lint
 LINT_VERSION = v2.15.0
 FUZZTIME   ?= 10s
-CHAOS_TIME ?= 12s
+CHAOS_TIME ?= 8s
 
 # figures runs one measuring test with its flag and shows what it printed,
 # without go test's own lines: the last line is the result, which has its name.

@@ -135,6 +135,9 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if t.Failed() {
+		return
+	}
 	figure("full disk: %d times full, %d of them killed, %d writers, %d senders: %d acknowledged writes, %d acknowledged messages, 0 missing; %d answers 507 or 452, %d others; at work again within %v, without a restart (seed %d)",
 		fills, lives, writers, senders, sum.writes, sum.messages, sum.full, sum.refused, slowest.Round(time.Millisecond), n)
 	figure("full disk: bound: a full disk that loses something %s, on a file system in memory", bound(fills))

@@ -128,6 +128,9 @@ func TestLifecycle(t *testing.T) {
 	if open == 0 {
 		t.Error("no call was cut: the test has shown nothing")
 	}
+	if t.Failed() {
+		return
+	}
 	figure("lifecycle: %d kills, %d clients of 2 users on %d names: %d calls, %d without answer, %d histories, all linearizable (seed %d)",
 		kills, clients, eras*eraNames, calls, open, eras, n)
 	figure("lifecycle: bound: a history that is not %s; a read is two: the claim, then its records", bound(eras*eraNames))

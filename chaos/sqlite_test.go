@@ -40,6 +40,9 @@ func TestSQLite(t *testing.T) {
 	if sum.writes == 0 || sum.messages == 0 || sum.open == 0 || sum.refused > 0 {
 		t.Errorf("%+v: refused without a reason, or the test has shown nothing", sum)
 	}
+	if t.Failed() {
+		return
+	}
 	figure("sqlite: %d kills, %d writers, %d senders: %d acknowledged writes, %d acknowledged messages, %d keys, 0 missing, 0 half written; %d calls without answer (seed %d)",
 		kills, writers, senders, sum.writes, sum.messages, keys, sum.open, n)
 	figure("sqlite: bound: a kill -9 that loses or halves something %s; no power was cut", bound(kills))
