@@ -1,6 +1,9 @@
 package chaos
 
-import "fmt"
+import (
+	"fmt"
+	"testing"
+)
 
 // auditSQL has the database write down each change of a checked domain that has
 // to do with its checks: who made it, and from which epoch to which.
@@ -74,5 +77,40 @@ func (j *judgement) add(held map[int64]auditRow, e auditRow) {
 			j.takeovers++
 		}
 		held[e.domain] = e
+	}
+}
+
+// TestDoublesAreSeen gives the judge an audit with each fault.
+func TestDoublesAreSeen(t *testing.T) {
+	row := func(at int64, who, kind string, was, next int64) auditRow {
+		epoch := was
+		if kind != "due" {
+			epoch++
+		}
+		return auditRow{domain: 1, at: at, who: who, kind: kind, was: was, epoch: epoch, next: next}
+	}
+	claim := row(0, "r0", "claim", 0, 90)
+	for name, c := range map[string]struct {
+		rows    []auditRow
+		doubles int
+	}{
+		"recorded, claimed by another":   {[]auditRow{claim, row(1, "r0", "record", 1, 50), row(60, "r1", "claim", 2, 150)}, 0},
+		"taken over after the lease":     {[]auditRow{claim, row(90, "r1", "claim", 1, 180), row(91, "r1", "record", 2, 0)}, 0},
+		"given back, and taken":          {[]auditRow{claim, row(5, "r0", "due", 1, 5), row(5, "r1", "claim", 1, 95)}, 0},
+		"made due, yet nobody took it":   {[]auditRow{claim, row(5, "", "due", 1, 5), row(6, "r0", "record", 1, 0)}, 0},
+		"claimed while it is held":       {[]auditRow{claim, row(89, "r1", "claim", 1, 179)}, 1},
+		"a late result":                  {[]auditRow{claim, row(90, "r1", "claim", 1, 180), row(91, "r0", "record", 1, 0)}, 1},
+		"a late result after the result": {[]auditRow{claim, row(1, "r0", "record", 1, 50), row(2, "r0", "record", 1, 0)}, 1},
+		"a result without a claim":       {[]auditRow{row(1, "r0", "record", 1, 50)}, 1},
+		"the result of another":          {[]auditRow{claim, row(1, "r1", "record", 1, 50)}, 1},
+	} {
+		var j judgement
+		held := make(map[int64]auditRow)
+		for _, r := range c.rows {
+			j.add(held, r)
+		}
+		if len(j.doubles) != c.doubles {
+			t.Errorf("%s: %v, want %d", name, j.doubles, c.doubles)
+		}
 	}
 }
