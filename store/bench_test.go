@@ -38,11 +38,6 @@ func (w *world) fill(n int) {
 		}
 		done += batch
 	}
-	// What autovacuum does within a minute: without statistics PostgreSQL reads
-	// whole tables.
-	if _, err := w.writeDB.ExecContext(ctx, `ANALYZE`); err != nil {
-		w.tb.Fatal(err)
-	}
 }
 
 // BenchmarkCreate creates domains, one at a time and by 64 at once, beside the

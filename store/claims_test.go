@@ -13,6 +13,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/domaind/domaind/dnscheck"
+	"github.com/domaind/domaind/store/storetest"
 )
 
 var (
@@ -37,7 +38,8 @@ func TestClaimRate(t *testing.T) {
 		t.Skip("only with -args -claims")
 	}
 	w := newWorld(t)
-	w.fill(*benchRows)
+	w.fill(min(*benchRows, 1000))
+	storetest.Grow(t, w.database, *benchRows)
 	bare, err := w.openBare()
 	if err != nil {
 		t.Fatal(err)
