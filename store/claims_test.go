@@ -56,9 +56,13 @@ func TestClaimRate(t *testing.T) {
 	slices.Sort(bares)
 	slices.Sort(ratios)
 	const middle = benchRounds / 2
+	what := "claims:"
+	if storetest.Postgres() {
+		what = "on PostgreSQL:"
+	}
 	fmt.Printf("%d due domains: the bare query claims %.0f a second; rounds from %.2f to %.2f of it\n",
 		*benchRows, bares[middle], ratios[0], ratios[benchRounds-1])
-	fmt.Printf("claims: %.0f claims/s, %.2f of the bare query, %d doubles\n", rates[middle], ratios[middle], held.doubles)
+	fmt.Printf("%s %.0f claims/s, %.2f of the bare query, %d doubles\n", what, rates[middle], ratios[middle], held.doubles)
 	if held.doubles > 0 {
 		t.Errorf("%d domains were claimed twice", held.doubles)
 	}

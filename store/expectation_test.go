@@ -35,6 +35,9 @@ func (w *world) judgeExpectations(s *Store) {
 		}
 		claims, packed[c.ID] = append(claims, c), *text
 	}
+	if err := rows.Err(); err != nil {
+		w.tb.Fatal(err)
+	}
 	for _, c := range claims {
 		_ = s.write(ctx, func(x *tx) error {
 			lines, err := x.lines(c)

@@ -25,7 +25,7 @@ func Grow(tb testing.TB, database string, n int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for generation := 'a'; ; generation++ {
 		var have int
 		if err := db.QueryRowContext(context.Background(), `SELECT count(*) FROM domain`).Scan(&have); err != nil {
