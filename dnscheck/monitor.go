@@ -57,6 +57,9 @@ type Observer struct {
 	CheckDone func(Report)
 	// Lag is how late a scheduled check started.
 	Lag func(time.Duration)
+	// Stale is called for each report that the queue dropped: somebody else has
+	// claimed the domain since.
+	Stale func()
 	// BreakerOpen says that the resolver is taken to be ill, or well again.
 	BreakerOpen func(bool)
 }
@@ -291,6 +294,9 @@ func (m *Monitor) check(ctx context.Context, job Job) (Report, error) {
 	report = m.breaker.weigh(report)
 	defer done(report)
 	if err := m.cfg.Queue.Record(ctx, job, report); errors.Is(err, ErrStale) {
+		if m.cfg.Observer.Stale != nil {
+			m.cfg.Observer.Stale()
+		}
 		return report, nil // true, but not ours to say any more
 	} else if err != nil {
 		return Report{}, err

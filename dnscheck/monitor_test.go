@@ -168,8 +168,10 @@ func TestRunOnce(t *testing.T) {
 func TestStaleReportIsNoTrouble(t *testing.T) {
 	q := newQueue(1)
 	q.epoch = 2
-	if n, err := dnscheck.NewMonitor(monitor(q, zones{})).RunOnce(t.Context()); n != 1 || err != nil {
-		t.Errorf("%d, %v", n, err)
+	stale, cfg := 0, monitor(q, zones{})
+	cfg.Observer.Stale = func() { stale++ }
+	if n, err := dnscheck.NewMonitor(cfg).RunOnce(t.Context()); n != 1 || err != nil || stale != 1 {
+		t.Errorf("%d, %v, %d stale", n, err, stale)
 	}
 	if recorded, released, _ := q.counts(); recorded+released != 0 {
 		t.Errorf("recorded %d, released %d", recorded, released)

@@ -20,6 +20,7 @@ type metrics struct {
 	queries  *prometheus.CounterVec
 	lag      prometheus.Histogram
 	breaker  prometheus.Gauge
+	stale    prometheus.Counter
 
 	accepted   prometheus.Counter
 	refused    *prometheus.CounterVec
@@ -43,6 +44,9 @@ func newMetrics() *metrics {
 		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "domaind_dns_breaker_open", Help: "1 while our resolver is taken to be ill and nothing is judged.",
 		}),
+		stale: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "domaind_checks_stale_total", Help: "Checks whose result came too late: another replica, or a check-now, had claimed the domain.",
+		}),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "domaind_messages_accepted_total", Help: "Messages made durable and answered with 250.",
 		}),
@@ -56,7 +60,7 @@ func newMetrics() *metrics {
 			Name: "domaind_event_deliveries_total", Help: "Tries of the webhook for events, by what became of them.",
 		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker, m.accepted, m.refused, m.deliveries, m.events,
+	m.registry.MustRegister(m.checks, m.queries, m.lag, m.breaker, m.stale, m.accepted, m.refused, m.deliveries, m.events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -74,7 +78,8 @@ func (m *metrics) observer() dnscheck.Observer {
 				m.checks.WithLabelValues(string(result.Verdict)).Inc()
 			}
 		},
-		Lag: func(d time.Duration) { m.lag.Observe(max(d.Seconds(), 0)) },
+		Stale: m.stale.Inc,
+		Lag:   func(d time.Duration) { m.lag.Observe(max(d.Seconds(), 0)) },
 		BreakerOpen: func(open bool) {
 			m.breaker.Set(0)
 			if open {
