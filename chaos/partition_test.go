@@ -206,6 +206,7 @@ func TestPartitionDatabase(t *testing.T) {
 	}
 	stop()
 	p.slow("")
+	late := p.late()
 	p.all(func(_ int, s *service) { s.stop() })
 	j, err := p.judge()
 	if err != nil {
@@ -215,14 +216,14 @@ func TestPartitionDatabase(t *testing.T) {
 		t.Error(d)
 	}
 	if p.claims == 0 || p.answers.unavailable.Load() == 0 {
-		t.Errorf("%d claims, %+v: the test has shown nothing", p.claims, j)
+		t.Errorf("%d claims, %d late results, %+v: the test has shown nothing", p.claims, late, j)
 	}
 	if t.Failed() {
 		return
 	}
 	figure("partition: database: %d cuts of one of %d replicas, all packets lost: not ready within %v, every call answered within %v, %d with 503, 0 with 500; "+
-		"%d checks in flight done by others, %d claims, %d results, 0 late ones accepted, 0 claimed by two; ready again within %v, without a restart (seed %d)",
-		cuts, replicas, longest(p.down), longest(p.answer), p.answers.unavailable.Load(), p.claims, j.claims, j.records, longest(p.up), n)
+		"%d checks in flight done by others, %d claims, %d results, %d late ones refused, 0 accepted, 0 claimed by two; ready again within %v, without a restart (seed %d)",
+		cuts, replicas, longest(p.down), longest(p.answer), p.answers.unavailable.Load(), p.claims, j.claims, j.records, late, longest(p.up), n)
 	figure("partition: database: bound: a cut that goes wrong %s; leases were ended by the test, %v after the claim", bound(cuts), overtakenAfter)
 }
 

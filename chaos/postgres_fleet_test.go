@@ -3,8 +3,12 @@ package chaos
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -173,6 +177,30 @@ func (f *fleet) hurrying(patience time.Duration) (stop func()) {
 		running.Wait()
 	})
 }
+
+// late counts the results that were refused, as another had the claim by then.
+func (f *fleet) late() (sum int) {
+	f.t.Helper()
+	for _, s := range f.replicas {
+		reply, err := s.now().http.Get(s.now().URL + "/metrics")
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		text, err := io.ReadAll(reply.Body)
+		if err = errors.Join(err, reply.Body.Close()); err != nil {
+			f.t.Fatal(err)
+		}
+		found := staleTotal.FindSubmatch(text)
+		if found == nil {
+			f.t.Fatal("no metric of late results")
+		}
+		n, _ := strconv.Atoi(string(found[1]))
+		sum += n
+	}
+	return sum
+}
+
+var staleTotal = regexp.MustCompile(`(?m)^domaind_checks_stale_total (\d+)$`)
 
 // answers watches what the replicas answer: 500 never, and 503 only with
 // Retry-After.
