@@ -93,7 +93,7 @@ func TestBrokenHistory(t *testing.T) {
 			answered(3, func(a *answer) { a.row.to = "" })), porcupine.Illegal},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			if got := porcupine.CheckOperations(lifecycle(), parted(told(c.requests, c.change))); got != (c.want == porcupine.Ok) {
+			if got := porcupine.CheckOperations(lifecycle(), told(c.requests, c.change)); got != (c.want == porcupine.Ok) {
 				t.Errorf("linearizable: %t, want %s", got, c.want)
 			}
 		})

@@ -133,5 +133,5 @@ func TestLifecycle(t *testing.T) {
 	}
 	figure("lifecycle: %d kills, %d clients of 2 users on %d names: %d calls, %d without answer, %d histories, all linearizable (seed %d)",
 		kills, clients, eras*eraNames, calls, open, eras, n)
-	figure("lifecycle: bound: a history that is not %s; a read is two: the claim, then its records", bound(eras*eraNames))
+	figure("lifecycle: bound: a history that is not %s", bound(eras*eraNames))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/domaind/domaind/dnscheck/dkim"
 )
 
-// errNeedKey: a create turned out to need a key after all.
+// errNeedKey: the write turned out to need a key.
 var errNeedKey = errors.New("key needed")
 
 // CreateDomain makes a user's claim on a name, due for its first check at once,

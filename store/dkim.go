@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -20,38 +21,32 @@ const retireAfter = 7 * 24 * time.Hour
 // later. While a rotation is under way a further call changes nothing.
 // ErrNotFound as for Domain.
 func (s *Store) RotateDKIM(ctx context.Context, t Tenant, name string) (Details, error) {
-	// A key is dear: none for a domain that is not there, or has one waiting.
-	id, err := s.DomainID(ctx, t, name)
-	if err != nil {
-		return Details{}, err
-	}
-	var waiting int
-	err = s.read.queryRow(ctx, `SELECT count(*) FROM record WHERE domain_id = ? AND user_id = ? AND key_state = ?`,
-		id, t.UserID, keyNext).Scan(&waiting)
-	if err != nil {
-		return Details{}, wrap("read rotation", err)
-	}
-	if waiting > 0 {
-		return s.Domain(ctx, t, name)
-	}
-	key, err := s.c.NewKey(ctx)
-	if err != nil {
-		return Details{}, fmt.Errorf("store: get DKIM key: %w", err)
-	}
-	var out Details
-	err = s.write(ctx, func(x *tx) error {
-		if err := x.rotate(t, name, key); err != nil {
+	var key dkim.Key
+	for {
+		var out Details
+		err := s.write(ctx, func(x *tx) error {
+			if err := x.rotate(t, name, key); err != nil {
+				return err
+			}
+			var err error
+			out, err = details(context.Background(), x, t, name)
 			return err
+		})
+		if errors.Is(err, errNeedKey) {
+			key, err = s.c.NewKey(ctx)
+			if err == nil {
+				continue
+			}
 		}
-		out, err = details(context.Background(), x, t, name)
-		return err
-	})
-	if err != nil {
-		return Details{}, fmt.Errorf("store: rotate DKIM key: %w", err)
+		if err != nil {
+			return Details{}, fmt.Errorf("store: rotate DKIM key: %w", err)
+		}
+		return out, nil
 	}
-	return out, nil
 }
 
+// rotate begins a rotation. A key is dear: it asks for one with errNeedKey only
+// where the domain is there and has none waiting.
 func (x *tx) rotate(t Tenant, name string, key dkim.Key) error {
 	c, err := x.claimByName(t, name)
 	if err != nil {
@@ -72,6 +67,9 @@ func (x *tx) rotate(t Tenant, name string, key dkim.Key) error {
 		if r.KeyState != "" {
 			next.Retired = append(next.Retired, r.Value)
 		}
+	}
+	if key.Selector == "" {
+		return errNeedKey
 	}
 	published := dnscheck.DKIMRecord(c.Name, key)
 	published.Required = false // until it is seen

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -48,28 +50,42 @@ type NewDomain struct {
 	OrganizationID string
 }
 
-// Domain returns a domain with its records and route, or ErrNotFound. It only
-// reads.
+// Domain returns a domain with its records and route, as they were at one
+// moment, or ErrNotFound. It only reads.
 func (s *Store) Domain(ctx context.Context, t Tenant, name string) (Details, error) {
-	return details(ctx, s.read, t, name)
+	for range tries {
+		d, err := details(ctx, s.read, t, name)
+		if !errors.Is(err, errTorn) {
+			return d, err
+		}
+	}
+	return Details{}, fmt.Errorf("store: read domain: %w: it changes all the time", ErrUnavailable)
 }
 
-// details is two point queries. The domain is read before its records: what it
-// says of them is never newer than what they show.
+// errTorn: the domain was written between the two statements of a read. It
+// never leaves the package.
+var errTorn = errors.New("torn read")
+
+// details is two point queries, which cost less than one with a join, or than a
+// transaction.
 func details(ctx context.Context, q queryer, t Tenant, name string) (Details, error) {
 	var d Details
-	row := q.queryRow(ctx, `SELECT `+domainColumns+`, `+routeColumns+` FROM domain
+	row := q.queryRow(ctx, `SELECT `+domainColumns+`, `+routeColumns+`, revision FROM domain
 		WHERE user_id = ? AND name = ? AND deleted_at = 0 AND (? = '' OR organization_id = ?)`,
 		t.UserID, name, t.OrganizationID, t.OrganizationID)
 	var ds domainScan
 	var rs routeScan
-	if err := row.Scan(append(ds.dest(&d.Domain), rs.dest(&d.Route)...)...); err != nil {
+	var revision int64
+	if err := row.Scan(append(append(ds.dest(&d.Domain), rs.dest(&d.Route)...), &revision)...); err != nil {
 		return Details{}, wrap("read domain", err)
 	}
 	ds.put(&d.Domain)
 	rs.put(&d.Route)
-	var err error
-	d.Records, err = records(ctx, q, d.Domain)
+	list, of, err := records(ctx, q, d.Domain)
+	if err == nil && of != revision {
+		err = errTorn
+	}
+	d.Records = list
 	return d, err
 }
 
@@ -143,7 +159,7 @@ func (x *tx) putClaim(c claim) error {
 		degraded = ?, held_by_other = ?, created_at = ?, updated_at = ?, verified_at = ?, last_checked_at = ?,
 		next_check_at = ?, holder = ?, proven = ?, contested_at = ?, absent_first_at = ?, absent_last_at = ?,
 		lane = ?, full_check_at = ?, pending_since = ?, bulk = ?, unknowns = ?, epoch = ?, degraded_at = ?,
-		held = ?, deleted_at = ? WHERE id = ? AND user_id = ?`,
+		held = ?, deleted_at = ?, revision = revision + 1 WHERE id = ? AND user_id = ?`,
 		c.OrganizationID, c.Status, c.InboundReady, c.SendingReady, c.Degraded, c.HeldByOther, ms(c.CreatedAt),
 		ms(c.UpdatedAt), ms(c.VerifiedAt), ms(c.LastCheckedAt), ms(c.NextCheckAt), c.Holder, c.Proven,
 		ms(c.ContestedAt), ms(c.AbsentFirst), ms(c.AbsentLast), c.Lane, ms(c.FullAt), ms(c.PendingSince), c.Bulk,

@@ -67,26 +67,27 @@ func (c *recordScan) put(r *Record) error {
 	return fromText(c.warnings, &r.Warnings)
 }
 
-func records(ctx context.Context, q queryer, d Domain) ([]Record, error) {
-	rows, err := q.query(ctx, `SELECT `+recordColumns+` FROM record
-		WHERE domain_id = ? AND user_id = ? ORDER BY seq`, d.ID, d.UserID)
+// records reads those of a domain, and at which revision the domain is now.
+func records(ctx context.Context, q queryer, d Domain) (list []Record, revision int64, err error) {
+	rows, err := q.query(ctx, `SELECT `+recordColumns+`, (SELECT revision FROM domain WHERE id = ?) FROM record
+		WHERE domain_id = ? AND user_id = ? ORDER BY seq`, d.ID, d.ID, d.UserID)
 	if err != nil {
-		return nil, wrap("read records", err)
+		return nil, 0, wrap("read records", err)
 	}
 	defer rows.Close()
-	list := make([]Record, 0, 4)
+	list = make([]Record, 0, 4)
 	for rows.Next() {
 		var r Record
 		var scan recordScan
-		if err := rows.Scan(scan.dest(&r)...); err != nil {
-			return nil, wrap("read records", err)
+		if err := rows.Scan(append(scan.dest(&r), &revision)...); err != nil {
+			return nil, 0, wrap("read records", err)
 		}
 		if err := scan.put(&r); err != nil {
-			return nil, wrap("read records", err)
+			return nil, 0, wrap("read records", err)
 		}
 		list = append(list, r)
 	}
-	return list, wrap("read records", rows.Err())
+	return list, revision, wrap("read records", rows.Err())
 }
 
 // The states of a DKIM record and its key in a rotation.

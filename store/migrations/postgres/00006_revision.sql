@@ -1,0 +1,8 @@
+-- +goose Up
+
+-- How often a claim was written, its records with it: a read that takes both in
+-- two statements sees whether a write came between them.
+ALTER TABLE domain ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
+
+-- +goose Down
+ALTER TABLE domain DROP COLUMN revision;
