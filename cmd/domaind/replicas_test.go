@@ -136,6 +136,9 @@ func TestReplicas(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	alive, killed, stopped := f.replicas[0], f.replicas[1], f.replicas[2]
+	for n := range replicaDomains {
+		f.dns.Fault(fmt.Sprintf("d%d.example", n), dnstest.Late)
+	}
 	f.dns.SetDelay(500 * time.Millisecond) // checks take a while
 	creating, enough := context.WithCancel(t.Context())
 	defer enough()
