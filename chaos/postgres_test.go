@@ -121,7 +121,7 @@ func (k *killing) refused(s *service, m *sender) {
 	if err != nil || write.StatusCode() != http.StatusServiceUnavailable {
 		k.t.Errorf("a write without database: %v %v", write, err)
 	}
-	probe := &sender{service: s, t: k.t, random: k.random, id: 1000 + m.id}
+	probe := &sender{service: s, t: k.t, random: random(0, m.id), id: 1000 + m.id}
 	if probe.step() || probe.full.Load()+probe.refused.Load() != 1 {
 		k.t.Errorf("mail without database: %d acknowledged, %d without answer", probe.acked.Load(), probe.open.Load())
 	}
