@@ -15,6 +15,7 @@ import (
 // knows them all, so that a shutdown can end each of them.
 type door struct {
 	max, perIP int
+	maxBytes   int64 // that is announced
 	idle       time.Duration
 	refused    func(reason string)
 	hostname   string
@@ -29,7 +30,8 @@ type door struct {
 
 func newDoor(c Config) *door {
 	return &door{
-		max: c.MaxConns, perIP: c.ConnsPerIP, idle: c.Idle, refused: c.OnRefuse, hostname: c.Hostname, tls: c.TLS,
+		max: c.MaxConns, perIP: c.ConnsPerIP, maxBytes: c.MaxBytes, idle: c.Idle,
+		refused: c.OnRefuse, hostname: c.Hostname, tls: c.TLS,
 		open: map[*conn]struct{}{}, from: map[netip.Prefix]int{},
 	}
 }
@@ -167,8 +169,9 @@ func (errDraining) Timeout() bool   { return true }
 func (errDraining) Temporary() bool { return true }
 
 // conn gives every read and every write its own deadline, where the library
-// has one for all of a message. After an error nothing more is read: what is
-// left of a message must never be taken for commands.
+// has one for all of a message, and whatever is awaited one for the whole of it,
+// so that no client is slow for ever. After an error nothing more is read: what
+// is left of a message must never be taken for commands.
 type conn struct {
 	net.Conn
 	door *door
@@ -176,7 +179,27 @@ type conn struct {
 
 	mu     sync.Mutex
 	phase  int
+	until  time.Time // when what is awaited has to be here
 	broken error
+}
+
+// await lets what is read next take so long in all. It returns the error that
+// has ended all reading, if there was one.
+func (c *conn) await(limit time.Duration) error {
+	until := time.Now().Add(limit)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = until
+	return c.broken
+}
+
+// fail ends all reading.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken == nil {
+		c.broken = err
+	}
 }
 
 // Read implements net.Conn.
@@ -192,7 +215,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		defer c.mu.Unlock()
 		return 0, c.broken
 	}
-	err := c.Conn.SetReadDeadline(time.Now().Add(c.door.idle))
+	deadline := time.Now().Add(c.door.idle)
+	if c.until.Before(deadline) {
+		deadline = c.until
+	}
+	err := c.Conn.SetReadDeadline(deadline)
 	c.mu.Unlock()
 	if c.phaseNow() == phaseCommand && c.door.isDraining() { // it began in between
 		_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
@@ -202,9 +229,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		n, err = c.Conn.Read(p)
 	}
 	if err != nil {
-		c.mu.Lock()
-		c.broken = err
-		c.mu.Unlock()
+		c.fail(err)
 	}
 	return n, err
 }
@@ -218,12 +243,17 @@ func (c *conn) phaseNow() int {
 // writeTimeout bounds each write of a reply.
 const writeTimeout = time.Minute
 
-// Write implements net.Conn.
+// Write implements net.Conn. Who cannot be answered is not listened to: the
+// library would go on.
 func (c *conn) Write(p []byte) (int, error) {
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
+	err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	n := 0
+	if err == nil {
+		n, err = c.Conn.Write(p)
 	}
-	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.fail(err)
+	}
 	c.mu.Lock()
 	if c.phase == phaseReply {
 		c.phase = phaseCommand
@@ -234,6 +264,7 @@ func (c *conn) Write(p []byte) (int, error) {
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
+	c.fail(net.ErrClosed)
 	c.door.leave(c)
 	return c.Conn.Close()
 }

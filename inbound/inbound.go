@@ -61,7 +61,8 @@ type Config struct {
 	MaxBytes int64
 	// MaxConns and ConnsPerIP bound the open connections; 0 means the defaults.
 	MaxConns, ConnsPerIP int
-	// Idle is how long one read of a client may take; 0 means DefaultIdle.
+	// Idle is how long a client may take for a command, and for each part of a
+	// message; 0 means DefaultIdle.
 	Idle time.Duration
 	// MinFree is how many octets the disk must have left for mail to be taken;
 	// 0 means DefaultMinFree.
@@ -117,6 +118,8 @@ type Config struct {
 	// serial, where it is set, keeps messages from sharing a commit: what the
 	// group commit is measured against.
 	serial *sync.Mutex
+	// transfer is how long the text of a message may take; 0 means maxTransfer.
+	transfer time.Duration
 }
 
 // The reasons of OnRefuse.
@@ -141,6 +144,7 @@ func (c Config) withDefaults() Config {
 	c.MaxConns = or(c.MaxConns, DefaultMaxConns)
 	c.ConnsPerIP = or(c.ConnsPerIP, DefaultConnsPerIP)
 	c.Idle = or(c.Idle, DefaultIdle)
+	c.transfer = or(c.transfer, maxTransfer)
 	c.MinFree = or(c.MinFree, DefaultMinFree)
 	c.MaxBacklog = or(c.MaxBacklog, DefaultMaxBacklog)
 	c.Workers = or(c.Workers, DefaultWorkers)
@@ -254,9 +258,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		s.door.drain()
+		s.door.closeAll() // first: TLS would take leave of each client
 		_ = s.smtp.Close()
 		_ = s.lmtp.Close()
-		s.door.closeAll()
 		s.client.CloseIdleConnections()
 	})
 	return nil

@@ -33,14 +33,12 @@ const (
 )
 
 // newSMTP makes the library's server. What stands between it and the
-// connections is wire: it has no TLS of its own.
+// connections is wire: it has no TLS and no limit of size of its own.
 func (s *Server) newSMTP(lmtp bool) *smtp.Server {
 	x := smtp.NewServer(smtp.BackendFunc(s.traced))
 	x.Domain = s.c.Hostname
 	x.LMTP = lmtp
 	x.MaxRecipients = maxRecipients
-	x.MaxMessageBytes = s.c.MaxBytes
-	x.MaxLineLength = maxLine
 	x.ErrorLog = slog.NewLogLogger(s.c.Log.Handler(), slog.LevelDebug)
 	return x
 }
@@ -51,6 +49,7 @@ type session struct {
 	client   *smtp.Conn
 	conn     *wire
 	id, ip   string
+	open     bool // MAIL was taken
 	from     string
 	rcpts    []store.Recipient
 	returned string // the delivery that bounced, where the message is a bounce
@@ -81,7 +80,7 @@ func (x *session) refuse(reason string, e *smtp.SMTPError) error {
 }
 
 // Reset implements smtp.Session.
-func (x *session) Reset() { x.from, x.rcpts, x.returned = "", nil, "" }
+func (x *session) Reset() { x.open, x.from, x.rcpts, x.returned = false, "", nil, "" }
 
 // Logout implements smtp.Session.
 func (x *session) Logout() error { return nil }
@@ -90,6 +89,9 @@ func (x *session) Logout() error { return nil }
 func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 	if x.s.door.isDraining() {
 		return x.refuse(RefusedShutdown, reply(421, "4.3.2", "shutting down"))
+	}
+	if x.open { // the library would keep the recipients of the first one
+		return reply(503, "5.5.1", "RSET comes before another MAIL")
 	}
 	if opts != nil && opts.Size > x.s.c.MaxBytes {
 		return x.refuse(RefusedSize, tooLarge())
@@ -100,8 +102,7 @@ func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 	if !plainAddress(from) {
 		return x.refuse(RefusedSyntax, reply(553, "5.6.7", "the address is too long, or not in ASCII"))
 	}
-	x.Reset()
-	x.from = from
+	x.open, x.from = true, from
 	return nil
 }
 
@@ -176,12 +177,13 @@ func internal() *smtp.SMTPError {
 
 // Data implements smtp.Session. Anything but a whole message that is durable is
 // a refusal.
-func (x *session) Data(r io.Reader) error {
+func (x *session) Data(io.Reader) error {
 	x.conn.enter(phaseData)
 	defer x.conn.enter(phaseReply)
+	_ = x.conn.await(x.s.c.transfer) // reading says it too
 	body := x.s.c.Store.NewBody()
 	defer func() { _ = body.Close() }()
-	head, err := x.receive(x.conn.body(r), body)
+	head, err := x.receive(x.conn.body(), body)
 	if err != nil {
 		return err
 	}
@@ -227,7 +229,6 @@ func (x *session) receive(r io.Reader, body *store.Body) ([]byte, error) {
 	piece := x.s.pieces.Get().(*[32 << 10]byte)
 	defer x.s.pieces.Put(piece)
 	buf := piece[:]
-	end := time.Now().Add(maxTransfer)
 	for {
 		n, err := r.Read(buf)
 		if body.Len()+int64(n) > x.s.c.MaxBytes {
@@ -245,38 +246,19 @@ func (x *session) receive(r io.Reader, body *store.Body) ([]byte, error) {
 		}
 		switch {
 		case err == io.EOF: //nolint:errorlint // a wrapped one is no end of data
-			if err := x.cutShort(r); err != nil {
-				return nil, x.broken(err)
-			}
 			return head, nil
 		case err != nil:
 			return nil, x.broken(err)
-		case time.Now().After(end):
-			return nil, x.broken(os.ErrDeadlineExceeded)
 		}
 	}
 }
 
-// cutShort returns the error of a connection that ended inside of a chunk (RFC
-// 3030): the library takes what came of the last one for all of it.
-func (x *session) cutShort(r io.Reader) error {
-	if _, chunks := r.(*io.PipeReader); !chunks {
-		return nil
-	}
-	return x.conn.failed()
-}
-
 // broken answers a transfer that did not come to its end.
 func (x *session) broken(err error) error {
-	var own *smtp.SMTPError
 	switch {
-	case errors.As(err, &own) && own.Code == 552:
-		return x.refuse(RefusedSize, tooLarge())
 	case errors.Is(err, smtp.ErrTooLongLine):
 		return x.refuse(RefusedSize, reply(552, "5.3.4", "a line is too long"))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		// Nothing more is read from here: see conn.
-		x.conn.fail(err)
 		return x.refuse(RefusedAborted, reply(451, "4.4.2", "timeout while waiting for data"))
 	default:
 		return x.refuse(RefusedAborted, reply(451, "4.4.2", "message was not transferred to its end"))
@@ -296,22 +278,6 @@ func (x *session) notKept(err error) error {
 		x.s.c.Log.Error("message not kept", "error", err)
 		return x.refuse(RefusedInternal, internal())
 	}
-}
-
-// fail ends all reading from a connection.
-func (c *conn) fail(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken == nil {
-		c.broken = err
-	}
-}
-
-// failed returns the error that ended all reading, or nil.
-func (c *conn) failed() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.broken
 }
 
 // isReturnPath reports whether a local part has the form of our return paths.
