@@ -11,7 +11,7 @@ import (
 )
 
 // grown are the tables of a domain, each after those that it refers to.
-var grown = []string{"domain", "record", "dkim_key", "expectation"}
+var grown = []string{"domain", "record", "dkim_key", "expectation", "event"}
 
 // Grow copies the domains of a database until it has at least n of them, each
 // of another name and user. The copies keep the records of their first one.
