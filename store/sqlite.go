@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -125,15 +127,38 @@ func sqliteDSN(file string, v url.Values) string {
 	return "file:" + strings.Join(parts, "/") + "?" + v.Encode()
 }
 
+// openWriter opens the connections that write.
+func openWriter(file string, conns int) *sqlx.DB {
+	return limit(sqlx.NewDb(sql.OpenDB(writerConnector{writerDSN(file)}), "sqlite3"), conns)
+}
+
+// writerConnector says what the DSN has no word for.
+type writerConnector struct{ dsn string }
+
+// Connect implements driver.Connector.
+func (c writerConnector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
+
+// Driver implements driver.Connector.
+func (writerConnector) Driver() driver.Driver {
+	return &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", walPages), nil)
+		return err
+	}}
+}
+
 func openSQLite(dsn string, conns int) (*sqlx.DB, error) {
 	db, err := sqlx.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, wrap("open database", err)
 	}
+	return limit(db, conns), nil
+}
+
+func limit(db *sqlx.DB, conns int) *sqlx.DB {
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxLifetime(0)
-	return db, nil
+	return db
 }
 
 // checkVersion refuses an SQLite that may corrupt a WAL database.

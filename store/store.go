@@ -114,13 +114,15 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	s.writer = newWriter(s)
 	var err error
+	if s.wal, err = newWAL(s); err != nil {
+		return err
+	}
+	s.writer = newWriter(s)
 	if s.ring, err = s.openKeyring(ctx); err != nil {
 		return err
 	}
 	s.uses = newUses(s)
-	s.wal = newWAL(s)
 	return nil
 }
 
@@ -132,9 +134,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err := makeWritable(s.c.Database); err != nil {
 		return err
 	}
-	if s.writeDB, err = openSQLite(writerDSN(s.c.Database), s.dialect.writers); err != nil {
-		return err
-	}
+	s.writeDB = openWriter(s.c.Database, s.dialect.writers)
 	if err := assertPragmas(ctx, s.writeDB); err != nil {
 		return err
 	}
@@ -154,12 +154,13 @@ func (s *Store) Close() error {
 			s.uses.close()
 		}
 		if s.wal != nil {
-			s.wal.close()
+			errs = append(errs, s.wal.close())
 		}
 		if s.writer != nil {
 			s.writer.close()
 		}
 		s.ready.end.Wait()
+		s.counts.end.Wait()
 		if s.read.db != nil {
 			errs = append(errs, s.read.db.Close())
 		}

@@ -159,3 +159,31 @@ func TestPagesHoldNoTransaction(t *testing.T) {
 		t.Errorf("%d keys: %v", n, err)
 	}
 }
+
+// TestWALCopied: a long log is copied beside the writers, who go on with it from
+// its beginning: it does not grow with what is written.
+func TestWALCopied(t *testing.T) {
+	storetest.SQLiteOnly(t)
+	w := newWorld(t)
+	const enough = 3 * walPages * 4096
+	for i, written := 0, 0; written < enough; i++ {
+		w.fillLog(i)
+		written += 16 << 10
+	}
+	if n := w.walBytes(); n == 0 || n > enough*2/3 {
+		t.Errorf("the log has %d octets after %d were written", n, enough)
+	}
+	for i := 0; ; i++ { // the copy is made by another goroutine
+		pages, copied, err := w.wal.checkpoint(t.Context(), "NOOP")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pages-copied < walCopy {
+			return
+		}
+		if i > 10_000 {
+			t.Fatalf("%d of %d pages were copied", copied, pages)
+		}
+		w.fillLog(0)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,24 +47,31 @@ type tx struct {
 	ctx context.Context //nolint:containedctx // of the transaction
 	now time.Time
 	s   *Store
+	// wrote says that there may be something to undo.
+	wrote bool
 }
 
 func (x *tx) query(_ context.Context, q string, args ...any) (*sql.Rows, error) {
+	x.note(q)
 	return x.sql.QueryContext(x.ctx, x.s.read.sql.text(q), values(args)...)
 }
 
 func (x *tx) queryRow(_ context.Context, q string, args ...any) *sql.Row {
+	x.note(q)
 	return x.sql.QueryRowContext(x.ctx, x.s.read.sql.text(q), values(args)...)
 }
 
 // exec returns how many rows the statement touched.
-func (x *tx) exec(q string, args ...any) (int64, error) {
+func (x *tx) exec(q string, args ...any) (n int64, err error) {
+	defer func() { x.wrote = x.wrote || n > 0 || err != nil }()
 	r, err := x.sql.ExecContext(x.ctx, x.s.read.sql.text(q), values(args)...)
 	if err != nil {
 		return 0, err
 	}
 	return r.RowsAffected()
 }
+
+func (x *tx) note(q string) { x.wrote = x.wrote || !strings.HasPrefix(q, "SELECT") }
 
 // lockName has the transaction be the only one, of all processes, that works on
 // the claims on a name, until it ends. Every write that reads a claim before it
@@ -96,8 +104,10 @@ type op struct {
 }
 
 // writer owns the connections that write. Each of its goroutines takes what
-// waits into one transaction, gives each op a savepoint, commits once, and
-// answers all. There is no timer: a lone op pays no delay.
+// waits into one transaction, commits once, and answers all. There is no timer:
+// a lone op pays no delay. Where an op fails after it has written, all are done
+// again, each with a savepoint: to set one costs as much as a small write, and
+// hardly any op fails like that.
 type writer struct {
 	s    *Store
 	db   *sqlx.DB
@@ -186,17 +196,32 @@ func (w *writer) gather(batch []*op) []*op {
 // tries is how often a write is done that other transactions were in the way of.
 const tries = 8
 
+// undo says how what an op of a batch has written is undone when it fails.
+type undo int
+
+const (
+	undoAll       undo = iota // with the whole transaction: it is alone in it
+	undoAgain                 // not at all: the batch is to be done again, with savepoints
+	undoSavepoint             // back to its savepoint
+)
+
+// errAgain: an op failed after it had written, and has no savepoint.
+var errAgain = errors.New("do again")
+
 // commit runs a batch and answers it.
 func (w *writer) commit(batch []*op) {
-	var err error
+	how := undoAll
+	if len(batch) > 1 {
+		how = undoAgain
+	}
 	ctx := w.s.read.patience.context()
-	for try := range tries {
-		if err = w.transact(ctx, batch); !errors.Is(err, errConflict) {
-			break
-		}
-		if !w.pause(try) {
-			break
-		}
+	err := w.transact(ctx, batch, how)
+	if errors.Is(err, errAgain) {
+		how = undoSavepoint
+		err = w.transact(ctx, batch, how)
+	}
+	for try := 0; errors.Is(err, errConflict) && try < tries-1 && w.pause(try); try++ {
+		err = w.transact(ctx, batch, how)
 	}
 	for _, o := range batch {
 		if err != nil && (o.err == nil || lost(o.err)) {
@@ -219,23 +244,25 @@ func (w *writer) pause(try int) bool {
 }
 
 // transact returns an error when nothing of the batch was kept.
-func (w *writer) transact(ctx context.Context, batch []*op) error {
+func (w *writer) transact(ctx context.Context, batch []*op, how undo) error {
 	t, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return wrap("begin", err)
 	}
 	now, err := w.now(ctx, t)
 	for i := 0; err == nil && i < len(batch); i++ {
-		err = w.one(batch[i], &tx{sql: t, ctx: ctx, now: now, s: w.s}, len(batch) > 1)
+		err = w.one(batch[i], &tx{sql: t, ctx: ctx, now: now, s: w.s}, how)
 	}
 	if err != nil {
 		_ = t.Rollback() // it may have been rolled back already
 		return err
 	}
-	if len(batch) == 1 && batch[0].err != nil {
+	if how == undoAll && batch[0].err != nil {
 		return wrap("roll back", t.Rollback())
 	}
-	return wrap("commit", t.Commit())
+	err = t.Commit()
+	w.s.wal.wrote()
+	return wrap("commit", err)
 }
 
 // now is the time of a transaction: that of the database, where several
@@ -250,8 +277,8 @@ func (w *writer) now(ctx context.Context, t *sql.Tx) (time.Time, error) {
 }
 
 // one runs an op. Its own error stays with it; the returned one ends the batch.
-func (w *writer) one(o *op, x *tx, save bool) error {
-	if save {
+func (w *writer) one(o *op, x *tx, how undo) error {
+	if how == undoSavepoint {
 		if err := x.do("SAVEPOINT op"); err != nil {
 			return wrap("set savepoint", err)
 		}
@@ -263,10 +290,12 @@ func (w *writer) one(o *op, x *tx, save bool) error {
 			return fmt.Errorf("store: batch dropped: %w", o.err)
 		}
 	}
-	if !save {
+	switch {
+	case how == undoAgain && o.err != nil && x.wrote:
+		return errAgain
+	case how != undoSavepoint:
 		return nil
-	}
-	if o.err != nil {
+	case o.err != nil:
 		if err := x.do("ROLLBACK TO op"); err != nil {
 			return wrap("roll back", err)
 		}
