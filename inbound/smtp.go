@@ -21,8 +21,6 @@ const (
 	// maxLine bounds one line: RFC 5321 section 4.5.3.1.6 wants 1000 octets,
 	// some senders write far longer ones.
 	maxLine = 64 << 10
-	// maxHeader is up to where the header section is read for the index.
-	maxHeader = 256 << 10
 	// maxReceived is where a message is taken to be in a loop (RFC 5321
 	// section 6.3).
 	maxReceived = 50
@@ -241,7 +239,7 @@ func (x *session) receive(r io.Reader, body *store.Body) ([]byte, error) {
 			if inHead {
 				head = append(head, buf[:n]...)
 				// A report is read further, for what it says is in its body.
-				inHead = (x.returned != "" || parse.HeaderEnd(head) < 0) && len(head) < maxHeader
+				inHead = (x.returned != "" || parse.HeaderEnd(head) < 0) && len(head) < parse.MaxHeader
 			}
 		}
 		switch {

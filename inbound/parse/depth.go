@@ -8,11 +8,16 @@ import (
 // one more pass over every octet.
 const maxDepth = 40
 
-// tooDeep reports whether multiparts are nested deeper than maxDepth. It reads
-// boundaries wherever they are named, so it may see more levels than there are,
-// and never fewer.
+// maxParts is how many parts there may be: each costs the library one more step
+// over all those before it.
+const maxParts = 10_000
+
+// tooDeep reports whether multiparts are nested deeper than maxDepth, or have
+// more than maxParts. It reads boundaries wherever they are named in one line,
+// so it may see more levels than there are.
 func tooDeep(raw []byte) bool {
 	var open [][]byte
+	parts := 0
 	for len(raw) > 0 {
 		line := raw
 		if i := bytes.IndexByte(raw, '\n'); i >= 0 {
@@ -22,7 +27,13 @@ func tooDeep(raw []byte) bool {
 		}
 		line = bytes.TrimRight(line, " \t\r")
 		if rest, ok := bytes.CutPrefix(line, []byte("--")); ok {
-			open = closeTo(open, rest)
+			var found bool
+			if open, found = closeTo(open, rest); found {
+				parts++
+			}
+			if parts > maxParts {
+				return true
+			}
 			continue
 		}
 		if b := boundaryOf(line); len(b) > 0 {
@@ -35,18 +46,18 @@ func tooDeep(raw []byte) bool {
 }
 
 // closeTo drops the levels that a delimiter ends: those inside of its own, and
-// its own too where it is the closing one.
-func closeTo(open [][]byte, delimiter []byte) [][]byte {
+// its own too where it is the closing one. It reports whether it was one.
+func closeTo(open [][]byte, delimiter []byte) ([][]byte, bool) {
 	for i := len(open) - 1; i >= 0; i-- {
 		switch rest, ok := bytes.CutPrefix(delimiter, open[i]); {
 		case !ok:
 		case len(rest) == 0:
-			return open[:i+1]
+			return open[:i+1], true
 		case string(rest) == "--":
-			return open[:i]
+			return open[:i], true
 		}
 	}
-	return open
+	return open, false
 }
 
 func boundaryOf(line []byte) []byte {

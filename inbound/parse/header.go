@@ -18,10 +18,23 @@ type Field struct {
 // Header is a header section in its own order.
 type Header []Field
 
-// ReadHeader reads the header section at the start of a message. Lines that
-// are no fields are left out. It reads bare LF and bare CR LF alike.
-func ReadHeader(raw []byte) Header {
-	var h Header
+// MaxHeader is how large a header section may be: what is behind it is not
+// looked at. Several times what people send, and little enough for readers that
+// take the square of the time for twice the folded lines.
+const MaxHeader = 128 << 10
+
+// TooLarge reports whether the header section is larger than MaxHeader.
+func TooLarge(raw []byte) bool {
+	return len(raw) > MaxHeader && HeaderEnd(raw[:MaxHeader]) < 0
+}
+
+// ReadHeader reads the header section at the start of a message, as far as
+// MaxHeader. Lines that are no fields are left out. It reads bare LF and bare
+// CR LF alike.
+func ReadHeader(raw []byte) (h Header) {
+	raw = raw[:min(len(raw), MaxHeader)]
+	var value strings.Builder // of the last field
+	defer func() { h.end(&value) }()
 	for len(raw) > 0 {
 		line := raw
 		if i := bytes.IndexByte(raw, '\n'); i >= 0 {
@@ -34,19 +47,28 @@ func ReadHeader(raw []byte) Header {
 		case len(line) == 0:
 			return h
 		case line[0] == ' ' || line[0] == '\t':
-			if len(h) > 0 {
-				h[len(h)-1].Value += " " + string(bytes.TrimSpace(line))
-			}
+			value.WriteByte(' ')
+			value.Write(bytes.TrimSpace(line))
 		default:
-			name, value, ok := bytes.Cut(line, []byte(":"))
+			name, rest, ok := bytes.Cut(line, []byte(":"))
 			name = bytes.TrimRight(name, " \t")
 			if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t") {
 				continue
 			}
-			h = append(h, Field{Name: string(name), Value: string(bytes.TrimSpace(value))})
+			h.end(&value)
+			h = append(h, Field{Name: string(name)})
+			value.Write(bytes.TrimSpace(rest))
 		}
 	}
 	return h
+}
+
+// end sets the value of the last field.
+func (h Header) end(value *strings.Builder) {
+	if len(h) > 0 {
+		h[len(h)-1].Value = value.String()
+	}
+	value.Reset()
 }
 
 // HeaderEnd returns how long the header section is, the empty line included,

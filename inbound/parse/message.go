@@ -60,33 +60,44 @@ func Parse(raw []byte) (m Message, err error) {
 	if len(m.Header) == 0 {
 		return m, errors.New("parse message: no header section")
 	}
-	if tooDeep(raw) {
-		return m, errors.New("parse message: multiparts are nested too deep")
+	if TooLarge(raw) {
+		return m, errors.New("parse message: the header section is too large")
 	}
-	env, err := parser().ReadEnvelope(&patient{r: bytes.NewReader(raw)})
+	if tooDeep(raw) {
+		return m, errors.New("parse message: multiparts are nested too deep, or too many")
+	}
+	env, err := parser().ReadEnvelope(&patient{r: bytes.NewReader(raw), end: time.Now().Add(maxParse)})
 	if err != nil {
 		return m, fmt.Errorf("parse message: %w", err)
 	}
 	m.addHeader()
-	m.Text, m.HTML = clean(env.Text), clean(env.HTML)
+	m.HTML = clean(env.HTML)
+	texts := []string{clean(env.Text)}
 	for _, list := range [][]*enmime.Part{env.Attachments, env.Inlines, env.OtherParts} {
 		for _, p := range list {
-			m.addPart(p)
+			if isText(p) {
+				texts = append(texts, clean(string(p.Content)))
+			} else {
+				m.addPart(p)
+			}
 		}
 	}
+	m.Text = strings.Join(texts, "")
 	return m, nil
 }
 
-// addPart adds what is not the text. The library leaves a part without a
-// Content-Type aside: it is text (RFC 2045 section 5.2), unless it says that it
-// is an attachment.
+// isText reports whether a part is text that the library leaves aside: one
+// without a Content-Type (RFC 2045 section 5.2), unless it says that it is an
+// attachment.
+func isText(p *enmime.Part) bool {
+	return p.ContentType == "" && p.Header.Get("Content-Disposition") == ""
+}
+
+// addPart adds what is not the text.
 func (m *Message) addPart(p *enmime.Part) {
 	media, file := p.ContentType, p.FileName
-	if disposition := p.Header.Get("Content-Disposition"); media == "" && disposition == "" {
-		m.Text += clean(string(p.Content))
-		return
-	} else if media == "" {
-		_, params, _, _ := mediaType(disposition)
+	if media == "" {
+		_, params, _, _ := mediaType(p.Header.Get("Content-Disposition"))
 		media, file = "application/octet-stream", or(file, params["filename"])
 	}
 	m.Parts = append(m.Parts, Part{
@@ -107,14 +118,22 @@ func or(s, otherwise string) string {
 // thirty of them, a few hundred octets, would keep it busy for hours.
 const maxEnds = 20_000
 
+// maxParse bounds a parse in time, many times what the largest mail takes:
+// parsers have more ways to be slow than anybody knows.
+const maxParse = 10 * time.Second
+
 // patient ends a parse that has lost its way, by a panic that Parse recovers.
 type patient struct {
 	r    *bytes.Reader
 	ends int
+	end  time.Time
 }
 
 // Read implements io.Reader.
 func (p *patient) Read(b []byte) (int, error) {
+	if time.Now().After(p.end) {
+		panic("too slow")
+	}
 	n, err := p.r.Read(b)
 	if err != nil {
 		if p.ends++; p.ends > maxEnds {

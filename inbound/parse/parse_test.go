@@ -1,9 +1,13 @@
 package parse
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -89,6 +93,48 @@ func TestNesting(t *testing.T) {
 	if _, err := Parse([]byte(siblings + "--outer--\r\n")); err != nil {
 		t.Error("siblings:", err)
 	}
+}
+
+// What a sender can make slow is not read to its end, and comes unparsed.
+func TestHostileForms(t *testing.T) {
+	parts := "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+	for name, c := range map[string]struct {
+		raw   string
+		fails bool
+	}{
+		"a long field":       {"Subject: x\r\n" + strings.Repeat(" y\r\n", MaxHeader/4-10) + "\r\nhi", false},
+		"a longer one":       {"Subject: x\r\n" + strings.Repeat(" \r\n", 5<<20) + "\r\nhi", true},
+		"fields for ever":    {strings.Repeat("a:\r\n", 5<<20), true},
+		"a part each octet":  {parts + strings.Repeat("--b\r\n\r\n", 2<<20) + "--b--\r\n", true},
+		"thousands of texts": {parts + strings.Repeat("--b\r\n\r\n"+strings.Repeat("x", 2000)+"\r\n", maxParts/4) + "--b--\r\n", false},
+	} {
+		started := time.Now()
+		m, err := Parse([]byte(c.raw))
+		if took := time.Since(started); (err != nil) != c.fails || took > maxParse/2 {
+			t.Errorf("%s: %v after %v", name, err, took)
+		}
+		if len(m.Header) == 0 || m.Header[0].Name == "Subject" && !strings.HasPrefix(m.Header.Get("Subject"), "x ") {
+			t.Errorf("%s: %.100q", name, m.Header)
+		}
+	}
+}
+
+func TestReadHeader(t *testing.T) {
+	got := ReadHeader([]byte("junk\r\n folded junk\r\nA: b\r\n  c\t\r\njunk again\r\n\td\nB:\n\r\nC: d\r\n"))
+	want := Header{{"A", "b c d"}, {"B", ""}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSlowParse(t *testing.T) {
+	p := &patient{r: bytes.NewReader([]byte("x"))}
+	defer func() {
+		if recover() == nil {
+			t.Error("read on")
+		}
+	}()
+	_, _ = p.Read(make([]byte, 1))
 }
 
 func TestCut(t *testing.T) {
