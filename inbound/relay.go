@@ -205,7 +205,28 @@ type hop struct {
 // errHandshake: TLS was offered and did not come about.
 var errHandshake = errors.New("TLS handshake failed")
 
+// maxReplies bounds what a server may say in all, TLS included: the library
+// would keep a line of any length, and the server is whoever the target names.
+const maxReplies = 256 << 10
+
+// brief is a connection on which little is said.
+type brief struct {
+	net.Conn
+	left int
+}
+
+// Read implements net.Conn.
+func (b *brief) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errors.New("the server says too much")
+	}
+	n, err := b.Conn.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
 func (h hop) send(ctx context.Context, conn net.Conn, m mail) relayed {
+	conn = &brief{Conn: conn, left: maxReplies}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer conn.Close()

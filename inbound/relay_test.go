@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http/httptest"
@@ -52,6 +53,34 @@ func TestSmarthost(t *testing.T) {
 				t.Error("credentials or mail went out")
 			}
 		})
+	}
+}
+
+// A next hop that talks without end is a failed try, and not the end of the
+// memory.
+func TestTalkativeHop(t *testing.T) {
+	l := listen(t)
+	defer l.Close()
+	said := make(chan int, 1)
+	go func() {
+		c, err := l.Accept()
+		n := 0
+		for piece := bytes.Repeat([]byte("220-x"), 10_000); err == nil && n < 100<<20; n += len(piece) {
+			_, err = c.Write(piece)
+		}
+		said <- n
+	}()
+	w := newWorld(t)
+	conn, err := w.c.DialRelay(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := hop{s: w.Server, host: "mx.example.net"}.send(t.Context(), conn, mail{})
+	if r.err == nil || r.permanent || !strings.Contains(r.err.Error(), "too much") {
+		t.Errorf("%+v", r)
+	}
+	if n := <-said; n >= 100<<20 {
+		t.Error("all was read")
 	}
 }
 
