@@ -11,7 +11,7 @@ figures = mkdir -p bin; $(GO) test -count 1 -run '$(2)' -v $(3) -args -$(1) >bin
 	{ cat bin/$(1).txt; exit 1; }; grep -vE '^(=== |--- |PASS|ok |again |$(1): )' bin/$(1).txt; grep '^$(1): ' bin/$(1).txt
 
 .PHONY: build demo run test check tidy generate clean-tree vet lint spec fuzz chaos \
-	bench bench-sweep bench-claims bench-memory bench-smtp clean
+	bench bench-sweep bench-claims bench-latency bench-memory bench-smtp clean
 
 build: ## bin/domaind
 	$(GO) build -o bin/domaind ./cmd/domaind
@@ -73,6 +73,9 @@ bench-smtp: ## durable accepts a second, against one fsync a message and against
 
 bench-claims: ## claims a second at a million rows, against the bare query
 	@$(call figures,claims,^TestClaimRate$$,-timeout 60m ./store)
+
+bench-latency: ## the API's latency at a million domains, against a thousand; takes 8 GB of disk
+	@$(call figures,latency,^TestLatency$$,-timeout 60m ./cmd/domaind)
 
 bench-memory: ## memory of the service with a million due domains; takes 4 GB of disk
 	$(GO) test -count 1 -run '^TestMemory$$' -v -timeout 30m ./cmd/domaind -args -memory
