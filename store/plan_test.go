@@ -161,7 +161,7 @@ func TestRowsRead(t *testing.T) {
 	if err := w.read.db.Select(&plan, "EXPLAIN "+lock); err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(plan, "\n"); !strings.Contains(text, " domain_name ") {
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, " domain_claims ") {
 		t.Errorf("%s\n%s", lock, text)
 	}
 }
