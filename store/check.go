@@ -26,8 +26,9 @@ func (x *tx) record(job dnscheck.Job, r dnscheck.Report) error {
 	if err := x.lockName(job.Target.Domain); err != nil {
 		return err
 	}
-	c, err := scanClaim(x.queryRow(context.Background(), `SELECT `+claimColumns+` FROM domain
-		WHERE id = ? AND epoch = ? AND deleted_at = 0`, job.DomainID, job.Epoch))
+	var was string
+	c, err := scanClaim(x.queryRow(context.Background(), `SELECT `+claimColumns+`, `+packedRecords+` FROM domain
+		WHERE id = ? AND epoch = ? AND deleted_at = 0`, job.DomainID, job.Epoch), &was)
 	if err = wrap("read domain", err); errors.Is(err, ErrNotFound) {
 		return ErrStale
 	} else if err != nil {
@@ -37,7 +38,8 @@ func (x *tx) record(job dnscheck.Job, r dnscheck.Report) error {
 	if err != nil {
 		return err
 	}
-	k := checking{x: x, c: c, lines: lines, expected: pack(lines), full: true, onDemand: job.OnDemand}
+	k := checking{x: x, c: c, lines: lines, expected: was, full: true, onDemand: job.OnDemand}
+	k.misled = was != pack(lines)
 	if err := k.apply(r); err != nil {
 		return err
 	}
@@ -49,8 +51,10 @@ type checking struct {
 	x     *tx
 	c     claim
 	lines []line
-	// expected is what was looked for, packed.
+	// expected is what checks look for, packed, and misled says that it is not
+	// what they should.
 	expected string
+	misled   bool
 	saw      sight
 	unknown  bool // nothing was learned of some record
 	learned  bool // something was learned of some record
@@ -178,6 +182,9 @@ func (k *checking) settle() error {
 	p.Full = k.full
 	next := x.s.schedule.next(p, x.now, x.s.rand())
 	k.c.Lane, k.c.NextCheckAt, k.c.FullAt = next.Lane, next.At, next.FullAt
+	if k.misled {
+		k.c.NextCheckAt = x.now
+	}
 	for _, l := range k.lines {
 		if !l.LastCheckedAt.Equal(x.now) && l.KeyState != keyRetired {
 			continue // not looked at

@@ -59,12 +59,11 @@ func (s *Store) Domain(ctx context.Context, t Tenant, name string) (Details, err
 			return d, err
 		}
 	}
-	return Details{}, fmt.Errorf("store: read domain: %w: it changes all the time", ErrUnavailable)
+	return Details{}, fmt.Errorf("store: read domain: %w", errTorn)
 }
 
-// errTorn: the domain was written between the two statements of a read. It
-// never leaves the package.
-var errTorn = errors.New("torn read")
+// errTorn: the domain was written between the two statements of a read.
+var errTorn = fmt.Errorf("%w: torn read", errConflict)
 
 // details is two point queries, which cost less than one with a join, or than a
 // transaction.
@@ -127,12 +126,13 @@ const claimColumns = domainColumns + `, holder, proven, contested_at, absent_fir
 
 type scanner interface{ Scan(dest ...any) error }
 
-func scanClaim(row scanner) (claim, error) {
+// scanClaim takes claimColumns, and what a statement has after them.
+func scanClaim(row scanner, more ...any) (claim, error) {
 	var c claim
 	var ds domainScan
 	var contested, first, last, full, pending, degraded, deleted int64
-	err := row.Scan(append(ds.dest(&c.Domain), &c.Holder, &c.Proven, &contested, &first, &last, &c.Lane,
-		&full, &pending, &c.Bulk, &c.Unknowns, &c.Epoch, &degraded, &c.Held, &deleted)...)
+	err := row.Scan(append(append(ds.dest(&c.Domain), &c.Holder, &c.Proven, &contested, &first, &last, &c.Lane,
+		&full, &pending, &c.Bulk, &c.Unknowns, &c.Epoch, &degraded, &c.Held, &deleted), more...)...)
 	if err != nil {
 		return claim{}, err
 	}

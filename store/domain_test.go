@@ -356,3 +356,26 @@ func TestStats(t *testing.T) {
 		t.Errorf("stats %+v, %v", st, err)
 	}
 }
+
+// A domain that is purged between the two statements of a read has no records
+// by then; it is not one without records.
+func TestDomainGoneBetween(t *testing.T) {
+	w := newWorld(t)
+	w.create("u1", "a.com")
+	err := w.write(context.Background(), func(x *tx) error {
+		_, err := x.exec(`DELETE FROM record`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := w.Domain(context.Background(), tenant("u1"), "a.com"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("read %+v, %v", d, err)
+	}
+	if err := w.write(context.Background(), func(x *tx) error {
+		_, err := x.exec(`DELETE FROM domain`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}

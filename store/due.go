@@ -24,8 +24,9 @@ func (s *Store) Due(ctx context.Context, n int) ([]dnscheck.Job, error) {
 		return nil, nil
 	}
 	var list []claimed
+	turn := s.turn() // not in the transaction, which may be done again
 	err := s.write(ctx, func(x *tx) (err error) {
-		list, err = x.claimDue(n)
+		list, err = x.claimDue(turn, n)
 		return err
 	})
 	if err != nil {
@@ -35,8 +36,8 @@ func (s *Store) Due(ctx context.Context, n int) ([]dnscheck.Job, error) {
 	now := s.now()
 	jobs := make([]dnscheck.Job, len(list))
 	for i, c := range list {
-		if jobs[i], err = c.job(); err != nil {
-			return nil, err
+		if jobs[i], err = c.job(); err != nil { // one must not stop all others
+			s.log.Error("a domain is not checked", "domain_id", c.DomainID, "error", err)
 		}
 		if c.onlyMX(s.schedule, now) {
 			narrow(&jobs[i].Target)
@@ -64,10 +65,10 @@ const claimQuery = `UPDATE domain SET epoch = epoch + 1, due_at = next_check_at,
 	WHERE id IN (SELECT id FROM domain WHERE lane = ? AND next_check_at <= ? ORDER BY next_check_at LIMIT ? ` + skipLockedHere + `)
 	RETURNING ` + jobColumns
 
-func (x *tx) claimDue(n int) ([]claimed, error) {
+func (x *tx) claimDue(turn [3]int, n int) ([]claimed, error) {
 	list := make([]claimed, 0, n)
-	for _, lane := range x.s.turn() {
-		if len(list) == n {
+	for _, lane := range turn {
+		if len(list) >= n {
 			break
 		}
 		var err error

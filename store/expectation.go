@@ -52,10 +52,14 @@ func (x *tx) expect(c claim, lines []line) error {
 	return wrap("write expectation", err)
 }
 
+// packedRecords is the packed text of a domain. There is none of one that an older
+// program made, and an old one where such a program has written since: it may go
+// on beside this one, and knows nothing of it. The next record writes it anew.
+const packedRecords = `COALESCE((SELECT records FROM expectation WHERE domain_id = domain.id), '')`
+
 // jobColumns are what a check needs of a domain, and what decides its place in
 // a batch and its width.
-const jobColumns = `id, epoch, name, due_at, lane, holder, verified_at, full_check_at,
-	(SELECT records FROM expectation WHERE domain_id = domain.id)`
+const jobColumns = `id, epoch, name, due_at, lane, holder, verified_at, full_check_at, ` + packedRecords
 
 // claimed is a domain that is to be checked, its records still packed.
 type claimed struct {
@@ -73,11 +77,11 @@ func scanClaimed(row scanner) (c claimed, err error) {
 	return c, err
 }
 
-// job unpacks the records.
+// job unpacks the records; the job has none where that fails.
 func (c claimed) job() (dnscheck.Job, error) {
 	var err error
 	if c.Target.Records, err = unpack(c.records); err != nil {
-		return dnscheck.Job{}, fmt.Errorf("store: read expectation: %w", err)
+		return c.Job, fmt.Errorf("store: read expectation: %w", err)
 	}
 	for i := range c.Target.Records {
 		// What could cost the holder the name is confirmed first.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -116,5 +117,43 @@ func TestExpectationMigration(t *testing.T) {
 	w.open()
 	if diff := cmp.Diff(before, target()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What checks look for may be missing or old, where an older program made or
+// changed a domain: no other domain waits for that, and the next check is right.
+func TestExpectationHeals(t *testing.T) {
+	for name, damage := range map[string]string{
+		"missing": `DELETE FROM expectation WHERE domain_id = ?`,
+		"old":     `UPDATE expectation SET records = '' WHERE domain_id = ?`,
+		"broken":  `UPDATE expectation SET records = 'x' WHERE domain_id = ?`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.log = slog.New(slog.DiscardHandler)
+			ctx := context.Background()
+			bad := w.create("u1", "a.com").Domain.ID
+			w.create("u1", "b.com")
+			err := w.write(ctx, func(x *tx) error { _, err := x.exec(damage, bad); return err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobs, err := w.Due(ctx, 10)
+			if err != nil || len(jobs) != 2 {
+				t.Fatalf("claimed %+v, %v", jobs, err)
+			}
+			for _, j := range jobs {
+				if len(j.Target.Records) != 4 && j.DomainID != bad {
+					t.Errorf("another has %+v", j.Target.Records)
+				}
+				if err := w.Record(ctx, j, report(j, isMatch, nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			jobs, err = w.Due(ctx, 10)
+			if err != nil || len(jobs) != 1 || jobs[0].DomainID != bad || len(jobs[0].Target.Records) != 4 {
+				t.Errorf("then %+v, %v", jobs, err)
+			}
+		})
 	}
 }

@@ -67,7 +67,8 @@ func (c *recordScan) put(r *Record) error {
 	return fromText(c.warnings, &r.Warnings)
 }
 
-// records reads those of a domain, and at which revision the domain is now.
+// records reads those of a domain, and at which revision the domain is now; none
+// and -1 where it is gone.
 func records(ctx context.Context, q queryer, d Domain) (list []Record, revision int64, err error) {
 	rows, err := q.query(ctx, `SELECT `+recordColumns+`, (SELECT revision FROM domain WHERE id = ?) FROM record
 		WHERE domain_id = ? AND user_id = ? ORDER BY seq`, d.ID, d.ID, d.UserID)
@@ -75,7 +76,7 @@ func records(ctx context.Context, q queryer, d Domain) (list []Record, revision 
 		return nil, 0, wrap("read records", err)
 	}
 	defer rows.Close()
-	list = make([]Record, 0, 4)
+	list, revision = make([]Record, 0, 4), -1
 	for rows.Next() {
 		var r Record
 		var scan recordScan
