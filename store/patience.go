@@ -20,8 +20,7 @@ type patience struct {
 
 	mu   sync.Mutex
 	born time.Time
-	ctx  context.Context
-	end  context.CancelFunc
+	ctx  context.Context //nolint:containedctx // it is what is shared
 }
 
 // share is for how long a context is given to those who ask.
@@ -35,9 +34,9 @@ func (p *patience) context() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := time.Now(); p.ctx == nil || now.Sub(p.born) > share {
-		p.born = now
-		p.ctx, p.end = context.WithTimeout(context.Background(), p.within+share)
-		context.AfterFunc(p.ctx, p.end)
+		ctx, end := context.WithTimeout(context.Background(), p.within+share)
+		context.AfterFunc(ctx, end)
+		p.born, p.ctx = now, ctx
 	}
 	return p.ctx
 }

@@ -29,8 +29,8 @@ const (
 	probeWithin = 4 * time.Second
 )
 
-// Ready returns nil when the database can be read and written, its schema is
-// this program's, and the master key opens it; else ErrUnavailable or ErrFull.
+// Ready returns nil when the database can be read and written, has a schema, and
+// the master key is the one that seals; else ErrUnavailable or ErrFull.
 // A database that does not answer for 4 s is unavailable, and is asked no second
 // time meanwhile.
 func (s *Store) Ready(ctx context.Context) error {
@@ -48,14 +48,18 @@ func (s *Store) Ready(ctx context.Context) error {
 	r.mu.Unlock()
 	select {
 	case <-p.done:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.err
 	case <-p.late:
-		return fmt.Errorf("store: probe: %w: no answer within %v", ErrUnavailable, probeWithin)
+		select {
+		case <-p.done: // it is late after the end, too
+		default:
+			return fmt.Errorf("store: probe: %w: no answer within %v", ErrUnavailable, probeWithin)
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // startProbe starts one; the caller has the lock.
@@ -87,8 +91,5 @@ func (s *Store) probe(ctx context.Context) error {
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, ms(x.now))
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("store: write probe: %w", err)
-	}
-	return nil
+	return wrap("write probe", err)
 }

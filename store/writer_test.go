@@ -280,3 +280,16 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("not ready with room again: %v", err)
 	}
 }
+
+// A probe that has ended is never taken for one that is late.
+func TestReadyAfterProbe(t *testing.T) {
+	w := newWorld(t)
+	ended := make(chan struct{})
+	close(ended)
+	w.ready.running = &probing{done: ended, late: ended}
+	for range 100 {
+		if err := w.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
