@@ -45,6 +45,8 @@ func TestHalvesAreSeen(t *testing.T) {
 	for _, c := range []struct{ damage, want string }{
 		{`DELETE FROM record WHERE purpose = 'spf'`, "a domain without its four records"},
 		{`DELETE FROM record WHERE purpose = 'dkim'`, "a key without its record"},
+		{`DELETE FROM expectation`, "a domain whose checks look for something else"},
+		{`UPDATE record SET situation = 7`, "a domain whose checks look for something else"},
 		{`DELETE FROM dkim_key`, "a domain without an active key"},
 		{`DELETE FROM dkim_key`, "a DKIM record without its key"},
 		{`UPDATE domain SET route_version = 0`, "a domain without a route"},
