@@ -81,12 +81,27 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// A database from before the expectations gets them from its records.
+// A database from before the expectations gets them from its records, those of
+// a retired key, of a deleted domain and of odd text too: that they are as they
+// would be written now is judged at the end.
 func TestExpectationMigration(t *testing.T) {
 	w := newWorld(t)
 	w.create("u1", "customer.com")
 	other := w.create("u1", "other.com")
 	w.check("u1", "customer.com", isMatch, nil)
+	if _, err := w.RotateDKIM(context.Background(), tenant("u1"), "customer.com"); err != nil {
+		t.Fatal(err)
+	}
+	w.check("u1", "customer.com", isMatch, nil)
+	if n := count(w.events("u1", "customer.com"), EventDKIMRotated); n != 1 {
+		t.Fatalf("%d keys were retired", n)
+	}
+	w.create("u1", "gone.com")
+	if err := w.DeleteDomain(context.Background(), tenant("u1"), "gone.com"); err != nil {
+		t.Fatal(err)
+	}
+	w.create("u1", "odd.com")
+	w.create("u1", "empty.com")
 	w.clock.forward(time.Minute)
 	w.check("u1", "other.com", isMissing, nil)
 	if _, err := w.MarkRecord(context.Background(), tenant("u1"), "other.com",
@@ -110,6 +125,14 @@ func TestExpectationMigration(t *testing.T) {
 	}
 	if _, err := p.DownTo(context.Background(), 4); err != nil {
 		t.Fatal(err)
+	}
+	for _, q := range []string{
+		`UPDATE record SET value = '"ü" ''x'' \ ,|' || value || ' ', situation = -1, priority = 0 WHERE name LIKE '%odd.com'`,
+		`DELETE FROM record WHERE name LIKE '%empty.com'`,
+	} {
+		if _, err := w.writeDB.Exec(q); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

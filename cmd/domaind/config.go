@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -91,6 +92,9 @@ func (f expectFlags) validate() error {
 	}
 	if _, err := dmarc.Parse(f.DMARC); err != nil {
 		return fmt.Errorf("DOMAIND_DMARC (--dmarc): %w", err)
+	}
+	if strings.ContainsFunc(f.DMARC, unicode.IsControl) { // the records are packed with some of them
+		return errors.New("DOMAIND_DMARC (--dmarc): must be without control characters")
 	}
 	return nil
 }
