@@ -59,11 +59,12 @@ func (s *Store) Domain(ctx context.Context, t Tenant, name string) (Details, err
 			return d, err
 		}
 	}
-	return Details{}, fmt.Errorf("store: read domain: %w", errTorn)
+	return Details{}, fmt.Errorf("store: read domain: %w: %w", ErrUnavailable, errTorn)
 }
 
-// errTorn: the domain was written between the two statements of a read.
-var errTorn = fmt.Errorf("%w: torn read", errConflict)
+// errTorn: the domain was written between the two statements of a read. A write
+// has it locked. It is no errConflict: that would undo the writes beside it.
+var errTorn = errors.New("torn read")
 
 // details is two point queries, which cost less than one with a join, or than a
 // transaction.

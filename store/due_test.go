@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -110,34 +108,17 @@ func TestTurnOfBatchDoneAgain(t *testing.T) {
 	storetest.SQLiteOnly(t) // where writes share a transaction
 	w := newWorld(t)
 	w.create("u1", "a.com")
-	ctx := context.Background()
-	started, release := make(chan struct{}), make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		_ = w.write(ctx, func(*tx) error { close(started); <-release; return nil })
-	})
-	<-started
-	queued := func(n int) {
-		for len(w.writer.ops) < n {
-			runtime.Gosched()
-		}
-	}
-	all.Go(func() {
+	ctx, runs := context.Background(), 0
+	w.together(func() {
 		if jobs, err := w.Due(ctx, 1); err != nil || len(jobs) != 1 {
 			t.Errorf("claimed %+v, %v", jobs, err)
 		}
-	})
-	queued(1)
-	runs := 0
-	all.Go(func() {
+	}, func() {
 		_ = w.write(ctx, func(x *tx) error {
 			runs++
 			return errors.Join(put("a", 1)(x), errors.New("mine"))
 		})
 	})
-	queued(2)
-	close(release)
-	all.Wait()
 	if turns := w.batches.Load(); runs != 2 || turns != 1 {
 		t.Errorf("%d turns of one batch, done %d times", turns, runs)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -37,6 +38,28 @@ func (w *world) settings() int {
 		w.tb.Fatal(err)
 	}
 	return n
+}
+
+// together has calls that write share one transaction, in this order.
+func (w *world) together(calls ...func()) {
+	started, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = w.write(context.Background(), func(*tx) error {
+			close(started)
+			<-release
+			return nil
+		})
+	})
+	<-started
+	for i, call := range calls {
+		all.Go(call)
+		for len(w.writer.ops) <= i {
+			runtime.Gosched()
+		}
+	}
+	close(release)
+	all.Wait()
 }
 
 // Writes that wait share a transaction; an error of one stays its own.
@@ -278,6 +301,38 @@ func TestDiskFull(t *testing.T) {
 	w.create("u1", "after.example.com")
 	if err := w.Ready(ctx); err != nil {
 		t.Errorf("not ready with room again: %v", err)
+	}
+}
+
+// A disk that is full ends the transaction in the middle of a batch: nothing of
+// it is kept, before or after, and every caller is told.
+func TestDiskFullInBatch(t *testing.T) {
+	storetest.SQLiteOnly(t)
+	w := newWorld(t)
+	ctx := context.Background()
+	if _, err := w.writeDB.ExecContext(ctx, "PRAGMA max_page_count = 1"); err != nil {
+		t.Fatal(err)
+	}
+	big := make([]byte, 32<<20) // spilled before the commit
+	calls, errs := make([]func(), 4), make([]error, 4)
+	for i := range calls {
+		do := put(fmt.Sprintf("s%d", i), i)
+		if i == 2 {
+			do = func(x *tx) error {
+				_, err := x.exec(`INSERT INTO mail_key (id, secret) VALUES (1, ?)`, big)
+				return err
+			}
+		}
+		calls[i] = func() { errs[i] = w.write(ctx, do) }
+	}
+	w.together(calls...)
+	for i, err := range errs {
+		if !errors.Is(err, ErrFull) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	if n := w.settings(); n != 0 {
+		t.Errorf("%d rows were kept", n)
 	}
 }
 
