@@ -27,8 +27,8 @@ func (s *Server) trace(next echo.HandlerFunc) echo.HandlerFunc {
 		if s.isProxy(r.RemoteAddr) {
 			ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
 		}
-		method := tracedMethod(r.Method)
-		ctx, span := s.cfg.Tracer.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
+		name, method := tracedMethod(r.Method)
+		ctx, span := s.cfg.Tracer.Start(ctx, name+" "+route, trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route)))
 		defer span.End()
 		c.SetRequest(r.WithContext(ctx))
@@ -61,13 +61,13 @@ func (s *Server) isProxy(peer string) bool {
 	return false
 }
 
-// tracedMethod is the method, which is the client's text, in the words that
-// OpenTelemetry knows.
-func tracedMethod(method string) string {
+// tracedMethod returns the method, which is the client's text, in the words that
+// OpenTelemetry has for the name of a span and for its attribute.
+func tracedMethod(method string) (name, attribute string) {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions:
-		return method
+		return method, method
 	default:
-		return "_OTHER"
+		return "HTTP", "_OTHER"
 	}
 }

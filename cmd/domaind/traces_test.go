@@ -108,12 +108,14 @@ func TestTraces(t *testing.T) {
 		t.Fatal("mail for nobody was taken")
 	}
 	const forged = "4bf92f3577b34da6a3ce929d0e0e4736"
-	s.traced(t, "/v2/domains/other.example/info?user_id="+labUser, forged)
+	s.traced(t, http.MethodGet, "/v2/domains/other.example/info?user_id="+labUser, forged)
+	s.traced(t, "BREW", "/v2/domains", forged)
 
 	const verify = "POST /v2/domains/:domain/dns/verify"
 	for name, attributes := range map[string]map[string]string{
 		"POST /v2/domain":              {"http.response.status_code": "201", "http.route": "/v2/domain"},
 		"GET /v2/domains/:domain/info": {"http.response.status_code": "404"},
+		"HTTP /v2/domains":             {"http.response.status_code": "405", "http.request.method": "_OTHER"},
 		verify:                         {"http.response.status_code": "200"},
 		"dnscheck.check":               {"dnscheck.on_demand": "true", "dnscheck.verdict.missing": "4"},
 		"smtp.transaction":             {"smtp.ended_by": "DATA", "smtp.reply.code": "250", "smtp.recipients": "1"},
@@ -129,16 +131,16 @@ func TestTraces(t *testing.T) {
 		t.Error("the check is not below the request that asked for it")
 	}
 	s.wantTraceInLog(t, request)
-	sink.wantNothingOf(t, "customer", labUser, labKey, "sender", "inbox", "nowhere", "other.example", "127.0.0.1", forged)
+	sink.wantNothingOf(t, "customer", labUser, labKey, "sender", "inbox", "nowhere", "other.example", "BREW", "127.0.0.1", forged)
 	if !strings.Contains(sink.text(), "under-test") {
 		t.Error("OTEL_SERVICE_NAME is not obeyed")
 	}
 }
 
 // traced calls a path as part of somebody's trace.
-func (s *service) traced(t *testing.T, path, traceID string) {
+func (s *service) traced(t *testing.T, method, path, traceID string) {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodGet, s.url+path, nil)
+	r, err := http.NewRequest(method, s.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +196,7 @@ func TestTraceOfProxy(t *testing.T) {
 	s := serve(t, mailSettings(t, "DOMAIND_TRUSTED_PROXIES=127.0.0.0/8",
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+sink.url+"/v1/traces", "OTEL_BSP_SCHEDULE_DELAY=100")...)
 	const theirs = "4bf92f3577b34da6a3ce929d0e0e4736"
-	s.traced(t, "/v2/domains?user_id="+labUser, theirs)
+	s.traced(t, http.MethodGet, "/v2/domains?user_id="+labUser, theirs)
 	eventually(t, startWithin, "a span of their trace", func() bool {
 		span := sink.find("GET /v2/domains", nil)
 		return span != nil && hex.EncodeToString(span.TraceId) == theirs
@@ -208,7 +210,7 @@ func TestNoTraces(t *testing.T) {
 	sink := collectSpans(t)
 	for name, settings := range map[string][]string{
 		"no endpoint":  nil,
-		"SDK disabled": {"OTEL_EXPORTER_OTLP_ENDPOINT=" + sink.url, "OTEL_SDK_DISABLED=true"},
+		"SDK disabled": {"OTEL_EXPORTER_OTLP_ENDPOINT=" + sink.url, "OTEL_SDK_DISABLED=True"},
 		"no exporter":  {"OTEL_EXPORTER_OTLP_ENDPOINT=" + sink.url, "OTEL_TRACES_EXPORTER=none"},
 	} {
 		t.Run(name, func(t *testing.T) {
