@@ -128,7 +128,8 @@ func (h *holders) take(jobs []dnscheck.Job, before, after time.Time) {
 	}
 }
 
-// openBare opens the database beside the store, as its writer does.
+// openBare opens the database beside the store, with the settings of its writer
+// but one: SQLite copies the log as it does by itself, every 4 MiB, in a commit.
 func (w *world) openBare() (*sqlx.DB, error) {
 	if isURL(w.c.Database) {
 		return openPostgres(w.c.Database, w.dialect.writers, writerParams())
