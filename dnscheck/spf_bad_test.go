@@ -3,6 +3,7 @@ package dnscheck
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/domaind/domaind/dnscheck/resolve"
@@ -141,5 +142,15 @@ func TestJudgeSPFByMechanism(t *testing.T) {
 			}
 			c.check(t, spfResult(spfEnv(z), c.expected))
 		})
+	}
+}
+
+// The hint ends with the value, so that what is copied from it is the value.
+func TestJudgeSPFMissingHint(t *testing.T) {
+	e := spfEnv(newZone(t, testDomain+". 5 NS ns1.lab.example."), "192.0.2.25")
+	e.diagnose = true
+	r := spfResult(e, include)
+	if !strings.HasSuffix(r.Hint, ": "+include) || !strings.Contains(r.Detail, "served by ns1.lab.example") {
+		t.Errorf("detail %q, hint %q", r.Detail, r.Hint)
 	}
 }

@@ -104,7 +104,7 @@ func (j *spfJudge) elsewhere(ctx context.Context, r *Result) {
 			return
 		}
 	}
-	r.Hint += p.servedBy(ctx, j.e.domain)
+	r.Detail += p.servedBy(ctx, j.e.domain)
 }
 
 // nearMiss is a text that was meant to be an SPF record.
