@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -46,11 +48,17 @@ func (f apiFlags) use(run func(*client.Client) error) error {
 		return err
 	}
 	err = run(c)
-	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status/100 == 4 && p.Status != http.StatusTooManyRequests {
-		return refusedError{err}
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	p, answered := errors.AsType[*client.Problem](err)
+	_, unreached := errors.AsType[*url.Error](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("DOMAIND_SERVER (--server): no service listens at %s: %w", f.Server, syscall.ECONNREFUSED)
+	case errors.Is(err, context.Canceled):
+		return err
+	case unreached, answered && p.Code == "": // whoever that is, domaind gives a code
+		return fmt.Errorf("DOMAIND_SERVER (--server): %w", err)
+	case answered && p.Status/100 == 4 && p.Status != http.StatusTooManyRequests:
+		return refusedError{err}
 	}
 	return err
 }

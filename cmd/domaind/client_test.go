@@ -32,6 +32,7 @@ func TestClientScripts(t *testing.T) {
 			e.Values[serverKey{}] = dns
 			e.Setenv("PATH", filepath.Dir(binary)+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("DOMAIND_SERVER", s.url)
+			e.Setenv("ADDRESS", strings.TrimPrefix(s.url, "http://"))
 			e.Setenv("DOMAIND_API_KEY", labKey)
 			e.Setenv("DOMAIND_USER", "user_"+filepath.Base(e.WorkDir))
 			return nil

@@ -20,8 +20,11 @@ func (f storeFlags) config() store.Config {
 // openStore opens the database; the error names the variable to look at.
 func openStore(ctx context.Context, c store.Config) (*store.Store, error) {
 	dir, url := filepath.Dir(c.Database), strings.Contains(c.Database, "://")
-	if _, err := os.Stat(dir); !url && errors.Is(err, os.ErrNotExist) {
+	if !url && !exists(dir) {
 		return nil, fmt.Errorf("DOMAIND_DATABASE (--database) %s: there is no directory %s", c.Database, dir)
+	}
+	if err := keyFault(c.MasterKeyFile); err != nil {
+		return nil, fmt.Errorf("DOMAIND_MASTER_KEY_FILE (--master-key-file): %w", err)
 	}
 	db, err := store.Open(ctx, c)
 	switch {
@@ -31,6 +34,26 @@ func openStore(ctx context.Context, c store.Config) (*store.Store, error) {
 		return nil, databaseError(c.Database, err)
 	}
 	return db, nil
+}
+
+// keyFault says what keeps a master key file that was named from being read or
+// made. What is in it, and whether it may be made, the store knows.
+func keyFault(file string) error {
+	if file == "" {
+		return nil
+	}
+	if dir := filepath.Dir(file); !exists(dir) {
+		return fmt.Errorf("there is no directory %s", dir)
+	}
+	if _, err := os.ReadFile(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // databaseError says which database it is, what is wrong, and what to do.
@@ -85,7 +108,7 @@ func (f storeFlags) use(ctx context.Context, do func(*store.Store) error) error 
 // mistyped file name would look like an empty one.
 func (f storeFlags) useExisting(ctx context.Context, do func(*store.Store) error) error {
 	url := strings.Contains(f.Database, "://")
-	if _, err := os.Stat(f.Database); !url && errors.Is(err, os.ErrNotExist) {
+	if !url && !exists(f.Database) {
 		return fmt.Errorf("DOMAIND_DATABASE (--database): there is no %s", f.Database)
 	}
 	return f.use(ctx, do)

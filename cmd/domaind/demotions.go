@@ -16,7 +16,7 @@ type demotionsCmd struct {
 type demotionsHeldCmd struct{ storeFlags }
 
 func (c demotionsHeldCmd) Run(ctx context.Context, s streams) error {
-	return c.use(ctx, func(db *store.Store) error {
+	return c.useExisting(ctx, func(db *store.Store) error {
 		n, err := db.DemotionsHeld(ctx)
 		if err != nil {
 			return err
@@ -31,5 +31,5 @@ func (c demotionsHeldCmd) Run(ctx context.Context, s streams) error {
 type demotionsReleaseCmd struct{ storeFlags }
 
 func (c demotionsReleaseCmd) Run(ctx context.Context) error {
-	return c.use(ctx, func(db *store.Store) error { return db.ReleaseDemotions(ctx) })
+	return c.useExisting(ctx, func(db *store.Store) error { return db.ReleaseDemotions(ctx) })
 }

@@ -3,18 +3,22 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/domaind/domaind/store"
 )
 
 // backupCmd writes a consistent, checked copy of the database.
 type backupCmd struct {
-	File string `arg:"" help:"File to write; one of that name is replaced."`
+	File string `arg:"" help:"File to write; one of that name is replaced. Afterwards copy the directory spool beside the database too: large mail lies there."`
 
 	storeFlags
 }
 
 func (c backupCmd) Run(ctx context.Context) error {
+	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
+		return fmt.Errorf("back up to %s: it is a directory; name a file", c.File)
+	}
 	return c.storeFlags.useExisting(ctx, func(db *store.Store) error {
 		if err := db.Backup(ctx, c.File); err != nil {
 			return fmt.Errorf("back up to %s: %w", c.File, err)

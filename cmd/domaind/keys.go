@@ -16,7 +16,7 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the keys, never their secrets."`
 	Revoke keyRevokeCmd `cmd:"" help:"Revoke a key at once."`
 	Roll   keyRollCmd   `cmd:"" help:"Replace a key; the old one works for the grace time."`
-	Rekey  keyRekeyCmd  `cmd:"" help:"Seal all secrets under a new master key; run it again if it was interrupted."`
+	Rekey  keyRekeyCmd  `cmd:"" help:"Seal all secrets under a new master key, which replaces the file; run it again if it was interrupted."`
 }
 
 type keyCreateCmd struct {

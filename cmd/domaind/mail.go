@@ -21,7 +21,7 @@ type mailFlags struct {
 	SMTPMaxBytes     int64         `name:"smtp-max-bytes" env:"DOMAIND_SMTP_MAX_BYTES" default:"26214400" help:"How large a message may be."`
 	SMTPTLSCert      string        `name:"smtp-tls-cert" env:"DOMAIND_SMTP_TLS_CERT" placeholder:"FILE" help:"Certificate chain for STARTTLS, in PEM; read again when it changes (default: no STARTTLS)."`
 	SMTPTLSKey       string        `name:"smtp-tls-key" env:"DOMAIND_SMTP_TLS_KEY" placeholder:"FILE" help:"Its private key."`
-	Relay            string        `env:"DOMAIND_RELAY" default:"direct" help:"Where forwarded mail goes: direct (to its MX), smtp://user:password@host:587, or off."`
+	Relay            string        `env:"DOMAIND_RELAY" default:"direct" help:"Where forwarded mail goes: direct (to its MX), smtp://user:password@host:587 (which must offer STARTTLS), or off."`
 	MessageRetention time.Duration `env:"DOMAIND_MESSAGE_RETENTION" default:"720h" help:"How long stored mail is kept."`
 }
 

@@ -28,7 +28,7 @@ type serveCmd struct {
 	PendingFor  time.Duration `env:"DOMAIND_PENDING_FOR" default:"72h" help:"How long a new record may be bad before it fails."`
 
 	AllowSpecialUse      bool       `env:"DOMAIND_ALLOW_SPECIAL_USE" default:"false" negatable:"" help:"Accept names below .test, .example and the like."`
-	AllowPrivateWebhooks prefixList `env:"DOMAIND_ALLOW_PRIVATE_WEBHOOKS" placeholder:"CIDR,…" help:"Private addresses that webhooks may reach."`
+	AllowPrivateWebhooks prefixList `env:"DOMAIND_ALLOW_PRIVATE_WEBHOOKS" placeholder:"CIDR,…" help:"Private addresses that webhooks may reach, and may name in http URLs."`
 
 	expectFlags
 	dnsFlags
