@@ -40,25 +40,38 @@ func (w *world) settings() int {
 	return n
 }
 
-// together has calls that write share one transaction, in this order.
-func (w *world) together(calls ...func()) {
-	started, release := make(chan struct{}), make(chan struct{})
+// hold keeps the writer busy, and so has other writes wait, until release.
+func (w *world) hold() (release func()) {
+	started, over := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
-		_ = w.write(context.Background(), func(*tx) error {
+		err := w.write(context.Background(), func(*tx) error {
 			close(started)
-			<-release
+			<-over
 			return nil
 		})
+		if err != nil {
+			w.tb.Error(err)
+		}
 	})
 	<-started
+	return func() {
+		close(over)
+		all.Wait()
+	}
+}
+
+// together has calls that write share one transaction, in this order.
+func (w *world) together(calls ...func()) {
+	release := w.hold()
+	var all sync.WaitGroup
 	for i, call := range calls {
 		all.Go(call)
 		for len(w.writer.ops) <= i {
 			runtime.Gosched()
 		}
 	}
-	close(release)
+	release()
 	all.Wait()
 }
 
@@ -67,19 +80,8 @@ func TestGroupCommit(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
 	errMine := errors.New("mine")
-	started, release := make(chan struct{}), make(chan struct{})
+	release := w.hold()
 	var all sync.WaitGroup
-	all.Go(func() {
-		err := w.write(ctx, func(*tx) error {
-			close(started)
-			<-release
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	<-started
 	const n = 200 // more than one batch
 	results := make([]error, n)
 	for i := range n {
@@ -99,7 +101,7 @@ func TestGroupCommit(t *testing.T) {
 			})
 		})
 	}
-	close(release)
+	release()
 	all.Wait()
 	for i, err := range results {
 		switch i % 5 {
@@ -125,23 +127,13 @@ func TestGroupCommit(t *testing.T) {
 // A caller that gives up while its write waits has written nothing.
 func TestAbandonedWrite(t *testing.T) {
 	w := newWorld(t)
-	started, release := make(chan struct{}), make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		_ = w.write(context.Background(), func(*tx) error {
-			close(started)
-			<-release
-			return nil
-		})
-	})
-	<-started
+	release := w.hold()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := w.write(ctx, put("a", 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	close(release)
-	all.Wait()
+	release()
 	if err := w.write(context.Background(), put("b", 1)); err != nil {
 		t.Fatal(err)
 	}
