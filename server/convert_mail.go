@@ -14,7 +14,6 @@ import (
 // What an answer shows of one message; the raw message has all of it.
 const (
 	maxText        = 256 << 10 // octets of the text, and of the HTML
-	maxHeaderText  = 128 << 10 // octets of the header fields
 	maxAttachments = 500
 )
 
@@ -138,9 +137,7 @@ func addContent(out *api.MessageDetails, p parse.Message, l links) {
 	out.Text, out.HTML = toText(p.Text), toText(p.HTML)
 	omit(out.Text.Truncated, "text")
 	omit(out.HTML.Truncated, "html")
-	var all bool
-	out.Headers, all = toHeaders(p.Header)
-	omit(!all, "headers")
+	out.Headers = each(p.Header, toHeader)
 	omit(len(p.Parts) > maxAttachments, "attachments")
 	out.Attachments = each(p.Parts[:min(len(p.Parts), maxAttachments)], func(p parse.Part) api.Attachment {
 		sum := sha256.Sum256(p.Content)
@@ -156,16 +153,8 @@ func toText(text string) api.MessageText {
 	return api.MessageText{Content: cut, Truncated: len(cut) < len(text), Bytes: len(text)}
 }
 
-// toHeaders lists the fields in order, and says whether they are all.
-func toHeaders(h parse.Header) ([][]string, bool) {
-	out, left := make([][]string, 0, len(h)), maxHeaderText
-	for _, f := range h {
-		if left -= len(f.Name) + len(f.Value); left < 0 {
-			return out, false
-		}
-		out = append(out, []string{parse.Printable(f.Name, len(f.Name)), strings.ToValidUTF8(f.Value, "\uFFFD")})
-	}
-	return out, true
+func toHeader(f parse.Field) []string {
+	return []string{parse.Printable(f.Name, len(f.Name)), strings.ToValidUTF8(f.Value, "\uFFFD")}
 }
 
 func toAddress(a parse.Address) api.MailAddress {

@@ -51,6 +51,9 @@ func (s *Server) GetMessage(ctx context.Context, r api.GetMessageRequestObject) 
 	err = s.parsing(ctx, t, n, m.ID, func(raw []byte) error {
 		p, err := parse.Parse(raw)
 		out = toMessageDetails(m, p, err == nil, link)
+		if parse.TooLarge(raw) {
+			out.Omitted = append(out.Omitted, "headers")
+		}
 		return nil //nolint:nilerr // the answer says that it could not be parsed
 	})
 	if err != nil {

@@ -103,16 +103,20 @@ func TestMessage(t *testing.T) {
 func TestMessageIsCutByName(t *testing.T) {
 	h := start(t)
 	h.create("customer.com", "u1")
-	long := "Subject: x\r\nX-Long: " + strings.Repeat("a", 200_000) + "\r\n\r\n" + strings.Repeat("long text\r\n", 40_000)
-	m := h.mail("u1", "customer.com", long)
-	r := must(h.client(adminKey).GetMessageWithResponse(t.Context(), "customer.com", m.message, &client.GetMessageParams{UserID: "u1"}))
-	if r.JSON200 == nil || !r.JSON200.Text.Truncated || len(r.JSON200.Text.Content) > 256<<10 ||
-		strings.Join(r.JSON200.Omitted, " ") != "text headers" {
-		t.Fatalf("%s %.300s", r.Status(), r.Body)
-	}
-	_, raw := h.do(http.MethodGet, "/v2/domains/customer.com/messages/"+m.message+"/raw?user_id=u1", "")
-	if raw != long {
-		t.Errorf("%d octets of %d", len(raw), len(long))
+	for cut, long := range map[string]string{
+		"text":    "Subject: x\r\n\r\n" + strings.Repeat("long text\r\n", 40_000),
+		"headers": "Subject: x\r\nX-Long: " + strings.Repeat("a", 200_000) + "\r\n\r\ntext\r\n",
+	} {
+		m := h.mail("u1", "customer.com", long)
+		r := must(h.client(adminKey).GetMessageWithResponse(t.Context(), "customer.com", m.message, &client.GetMessageParams{UserID: "u1"}))
+		if r.JSON200 == nil || r.JSON200.Text.Truncated != (cut == "text") || len(r.JSON200.Text.Content) > 256<<10 ||
+			r.JSON200.Parsed == (cut == "headers") || strings.Join(r.JSON200.Omitted, " ") != cut {
+			t.Fatalf("%s: %s %.300s", cut, r.Status(), r.Body)
+		}
+		_, raw := h.do(http.MethodGet, "/v2/domains/customer.com/messages/"+m.message+"/raw?user_id=u1", "")
+		if raw != long {
+			t.Errorf("%s: %d octets of %d", cut, len(raw), len(long))
+		}
 	}
 }
 
