@@ -128,13 +128,12 @@ func (h *holders) take(jobs []dnscheck.Job, before, after time.Time) {
 	}
 }
 
-// openBare opens the database beside the store, with the settings of its writer
-// but one: SQLite copies the log as it does by itself, every 4 MiB, in a commit.
+// openBare opens the database beside the store, with the settings of its writer.
 func (w *world) openBare() (*sqlx.DB, error) {
 	if isURL(w.c.Database) {
 		return openPostgres(w.c.Database, w.dialect.writers, writerParams())
 	}
-	return openSQLite(writerDSN(w.c.Database), w.dialect.writers)
+	return openWriter(w.c.Database, w.dialect.writers), nil
 }
 
 func (w *world) bareClaim(db *sqlx.DB) ([]dnscheck.Job, error) {
