@@ -223,9 +223,9 @@ func (s *Server) admit(j store.DeliveryJob) (wait time.Duration, leave func()) {
 }
 
 // octetsGone is what becomes of a delivery whose message is not in the spool,
-// as after a restore without it: an end, in time, and not a try each minute.
+// as after a restore without it: an end, in time, and not a try each minute. The
+// store has logged it.
 func (s *Server) octetsGone(j store.DeliveryJob) store.Outcome {
-	s.c.Log.Error("message not in the spool", "delivery", j.ID, "message", j.MessageID)
 	if j.State == store.DeliveryStateStored {
 		return s.stored(j)
 	}

@@ -26,6 +26,9 @@ var fromError = []struct {
 	problem func(error) *problem
 }{
 	{as[*problem], func(err error) *problem { p, _ := errors.AsType[*problem](err); return p }},
+	{is(store.ErrNoOctets), func(error) *problem {
+		return newProblem(codeNotFound).with("The message is there, but its octets are lost: the service no longer has the file that held them.")
+	}},
 	{is(store.ErrNotFound), of(codeNotFound)},
 	{is(parse.ErrNoAttachment), of(codeNotFound)},
 	{is(store.ErrNoEndpoint), func(error) *problem {

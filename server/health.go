@@ -37,6 +37,8 @@ func notReady(err error) *problem {
 		return p.with("The storage is read-only; what is there can be read.")
 	case errors.Is(err, store.ErrDamaged):
 		return p.with("The database is damaged.")
+	case errors.Is(err, store.ErrMasterKey):
+		return p.with("The master key file does not hold the key that seals this database.")
 	default:
 		return p.with("The database does not answer, or cannot be written.")
 	}

@@ -10,33 +10,22 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Backup writes a consistent copy of the database to a file, while it is in
-// use: complete, on disk and checked, or not there at all. It replaces a file
-// of that name, though never the database itself or the master key file. The
-// master key is not in it: keep that apart. A PostgreSQL database is backed up
-// by its own tools: then this returns an error that says so.
-func (s *Store) Backup(ctx context.Context, file string) error {
-	if isURL(s.c.Database) {
-		return errors.New("store: this backs up SQLite files; use pg_dump for PostgreSQL")
-	}
-	for _, ours := range []string{s.c.Database, s.c.masterKeyFile()} {
-		if sameFile(file, ours) {
-			return fmt.Errorf("store: create backup: %s is in use", file)
-		}
-	}
-	return copySQLite(ctx, s.c.Database, file)
-}
-
-// copySQLite is a backup of a database that may be in use.
+// copySQLite is a copy of a database that may be in use.
 func copySQLite(ctx context.Context, database, file string) error {
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".backup-*") // 0700
 	if err != nil {
 		return fmt.Errorf("store: create backup: %w", err)
 	}
-	return errors.Join(copyBy(ctx, database, filepath.Join(dir, "copy.db"), file), os.RemoveAll(dir))
+	temp := filepath.Join(dir, "copy.db")
+	err = copyTo(ctx, database, temp)
+	if err == nil {
+		err = nameCopy(temp, file)
+	}
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
-func copyBy(ctx context.Context, database, temp, file string) error {
+// copyTo writes a copy of a database, checked and on disk.
+func copyTo(ctx context.Context, database, temp string) error {
 	// A connection of its own: the pool may not write, not even a copy.
 	db, err := openSQLite(writerDSN(database), 1)
 	if err != nil {
@@ -49,12 +38,17 @@ func copyBy(ctx context.Context, database, temp, file string) error {
 	if err := os.Chmod(temp, 0o600); err != nil {
 		return fmt.Errorf("store: protect backup: %w", err)
 	}
+	if err := unpair(ctx, temp); err != nil {
+		return err
+	}
 	if err := checkCopy(ctx, temp); err != nil {
 		return err
 	}
-	if err := syncFile(temp); err != nil {
-		return err
-	}
+	return syncFile(temp)
+}
+
+// nameCopy puts a copy in the place of what is there.
+func nameCopy(temp, file string) error {
 	if err := os.Rename(temp, file); err != nil {
 		return fmt.Errorf("store: name backup: %w", err)
 	}

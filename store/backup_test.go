@@ -70,7 +70,7 @@ func TestRestoreDrill(t *testing.T) {
 	acked := l.before()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "domaind.db")
-	err := w.Backup(ctx, file)
+	_, err := w.Backup(ctx, file)
 	close(l.stop)
 	l.all.Wait()
 	if err != nil {

@@ -199,7 +199,7 @@ func readKeyFile(file string) ([]masterKey, error) {
 		return nil, fmt.Errorf("store: master key file %s is missing: %w", file, ErrMasterKey)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store: read master key file: %w", err)
+		return nil, fmt.Errorf("store: read master key file: %w: %w", ErrMasterKey, err)
 	}
 	var keys []masterKey
 	for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {

@@ -240,7 +240,8 @@ func (s *Store) SaveAuth(ctx context.Context, messageID string, a Auth) error {
 }
 
 // RawOf opens the octets of a message, as they were received. It is for the
-// delivery only; ErrNotFound when they are gone.
+// delivery only; ErrNotFound when there is no such message, ErrNoOctets when
+// they are lost.
 func (s *Store) RawOf(ctx context.Context, messageID string) (io.ReadCloser, error) {
 	var raw []byte
 	var sum string
@@ -251,7 +252,7 @@ func (s *Store) RawOf(ctx context.Context, messageID string) (io.ReadCloser, err
 	if raw != nil {
 		return io.NopCloser(bytes.NewReader(raw)), nil
 	}
-	return s.openSpooled(sum)
+	return s.openSpooled(ctx, messageID, sum)
 }
 
 // Retention is how long stored mail, and mail that nobody could deliver, is

@@ -113,7 +113,7 @@ func (s *Store) Message(ctx context.Context, t Tenant, domain, id string) (Messa
 }
 
 // MessageRaw opens the octets of a message as they were received, and says how
-// many there are. ErrNotFound as for Message. The caller closes the reader. An
+// many there are. ErrNotFound as for Message, ErrNoOctets. The caller closes the reader. An
 // attachment is a part of it: parse.Attachment finds it by its index.
 func (s *Store) MessageRaw(ctx context.Context, t Tenant, domain, id string) (io.ReadCloser, int64, error) {
 	m, err := s.Message(ctx, t, domain, id)

@@ -30,7 +30,8 @@ const (
 )
 
 // Ready returns nil when the database can be read and written, has a schema, and
-// the master key is the one that seals; else ErrUnavailable or ErrFull.
+// the master key is the one that seals; else ErrUnavailable, ErrFull or
+// ErrMasterKey.
 // A database that does not answer for 4 s is unavailable, and is asked no second
 // time meanwhile.
 func (s *Store) Ready(ctx context.Context) error {

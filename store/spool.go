@@ -15,16 +15,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // maxBlob is up to where the octets of a message lie in its row; more go to a
 // file. Above some 64 KB a file is faster to write and to read.
 const maxBlob = 64 << 10
 
-// orphanAge is how old a spool file without a row must be to be swept at the
-// start: a younger one may be about to get its row.
-const orphanAge = time.Hour
+// ErrNoOctets is an ErrNotFound: the message is there, but the file with its
+// octets is not, as after a restore without the spool.
+var ErrNoOctets = fmt.Errorf("octets of the message %w", ErrNotFound)
 
 // spool keeps large messages as files named by their content,
 // aa/bb/<sha256>. Whoever moves a file into place holds mu for reading until
@@ -60,8 +59,36 @@ func (m *mailState) spoolOf(c Config) *spool {
 	return &m.sp
 }
 
-func (p *spool) path(sum string) string {
-	return filepath.Join(p.dir, sum[:2], sum[2:4], sum)
+func (p *spool) path(sum string) string { return spoolPath(p.dir, sum) }
+
+// spoolPath is where the octets with a SHA-256 lie, in the spool as in a backup.
+func spoolPath(dir, sum string) string {
+	return filepath.Join(dir, sum[:2], sum[2:4], sum)
+}
+
+// sumOf returns the SHA-256 that names a file of a spool, "" for another file.
+func sumOf(dir, path string) string {
+	sum := filepath.Base(path)
+	if len(sum) != 2*sha256.Size || strings.Trim(sum, "0123456789abcdef") != "" || spoolPath(dir, sum) != path {
+		return ""
+	}
+	return sum
+}
+
+// walkSpool calls f for each file below a spool's directory, which need not be
+// there: with the SHA-256 that names it, or "" for what is no message.
+func walkSpool(ctx context.Context, dir string, f func(sum, path string) error) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil || d.IsDir():
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		return f(sumOf(dir, path), path)
+	})
 }
 
 // Body takes the octets of a message as they come in. Close it in any case; it
@@ -202,57 +229,26 @@ func (s *Store) FreeSpace() (uint64, error) {
 	return st.Bavail * uint64(st.Bsize), nil
 }
 
-// SweepSpool removes files that no message names: what a crash left between
-// the file and its row. It is meant for the start; it returns how many.
-func (s *Store) SweepSpool(ctx context.Context) (int, error) {
-	p, removed := s.spool(), 0
-	err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil || s.now().Sub(info.ModTime()) < orphanAge {
-			return nil //nolint:nilerr // it went in the meantime
-		}
-		gone, err := s.removeSpooled(ctx, path)
-		if gone {
-			removed++
-		}
-		return err
-	})
-	return removed, spoolErr("sweep spool", err)
-}
-
-// removeSpooled removes a file of the spool unless a message still names it.
-func (s *Store) removeSpooled(ctx context.Context, path string) (bool, error) {
-	p := s.spool()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if name := filepath.Base(path); len(name) == 2*sha256.Size && !strings.HasPrefix(name, "in-") {
-		var n int
-		err := s.read.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM message
-			WHERE sha256 = ? AND raw IS NULL LIMIT 1) AS m`, name).Scan(&n)
-		if err != nil {
-			return false, wrap("read spooled message", err)
-		}
-		if n > 0 {
-			return false, nil
-		}
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, spoolErr("remove spool file", err)
-	}
-	return true, nil
-}
-
 // openSpooled opens the octets of a spooled message.
-func (s *Store) openSpooled(sum string) (io.ReadCloser, error) {
+func (s *Store) openSpooled(ctx context.Context, id, sum string) (io.ReadCloser, error) {
 	f, err := os.Open(s.spool().path(sum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s.noOctets(ctx, id, sum)
+	}
 	if err != nil {
 		return nil, spoolErr("open spool file", err)
 	}
 	return f, nil
+}
+
+// noOctets says why a message has no file: it was deleted just now, or the file
+// was lost.
+func (s *Store) noOctets(ctx context.Context, id, sum string) error {
+	var n int
+	err := s.read.queryRow(ctx, `SELECT 1 FROM message WHERE id = ?`, id).Scan(&n)
+	if err != nil {
+		return wrap("read message", err)
+	}
+	s.log.Error("message not in the spool", "message", id, "sha256", sum)
+	return fmt.Errorf("store: open spool file: %w", ErrNoOctets)
 }

@@ -227,7 +227,7 @@ func TestBackup(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	err := w.Backup(ctx, file)
+	_, err := w.Backup(ctx, file)
 	close(stop)
 	all.Wait()
 	if err != nil {
@@ -247,11 +247,11 @@ func TestBackup(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	for _, used := range []string{"domaind.db", "master.key"} {
-		if err := w.Backup(ctx, filepath.Join(w.dir, used)); err == nil {
+		if _, err := w.Backup(ctx, filepath.Join(w.dir, used)); err == nil {
 			t.Errorf("a backup over %s", used)
 		}
 	}
-	if err := w.Backup(ctx, filepath.Join(w.dir, "none", "x.db")); err == nil {
+	if _, err := w.Backup(ctx, filepath.Join(w.dir, "none", "x.db")); err == nil {
 		t.Error("backed up into no directory")
 	}
 }

@@ -34,7 +34,7 @@ type cli struct {
 	Key       keyCmd       `cmd:"" help:"Manage API keys."`
 	DKIM      dkimCmd      `cmd:"" name:"dkim" help:"Export DKIM keys to the signers."`
 	Demotions demotionsCmd `cmd:"" help:"Count the demotions that the sweep guard holds, or let them go."`
-	Backup    backupCmd    `cmd:"" help:"Write a consistent copy of an SQLite database, while it is used."`
+	Backup    backupCmd    `cmd:"" help:"Write a consistent copy of an SQLite database and its mail, while it is used."`
 	Migrate   migrateCmd   `cmd:"" help:"Bring the database's schema up, or show it."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 
