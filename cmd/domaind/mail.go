@@ -27,9 +27,12 @@ type mailFlags struct {
 
 const off = "off"
 
-// maxMessage bounds DOMAIND_SMTP_MAX_BYTES: a delivery holds a message in
-// memory.
-const maxMessage = 1 << 30
+// What bounds DOMAIND_SMTP_MAX_BYTES: every server must take a message of
+// minMessage (RFC 5321 section 4.5.3.1.7), and a delivery holds one in memory.
+const (
+	minMessage = 64 << 10
+	maxMessage = 1 << 30
+)
 
 // validate says what parsing alone cannot; the error names the variable, and
 // never shows a password.
@@ -47,8 +50,8 @@ func (f mailFlags) validate() error {
 		return err
 	}
 	switch {
-	case f.SMTPMaxBytes < 1 || f.SMTPMaxBytes > maxMessage:
-		return fmt.Errorf("DOMAIND_SMTP_MAX_BYTES (--smtp-max-bytes): must be 1 to %d", maxMessage)
+	case f.SMTPMaxBytes < minMessage || f.SMTPMaxBytes > maxMessage:
+		return fmt.Errorf("DOMAIND_SMTP_MAX_BYTES (--smtp-max-bytes): must be %d to %d", minMessage, maxMessage)
 	case f.MessageRetention <= 0:
 		return errors.New("DOMAIND_MESSAGE_RETENTION (--message-retention): must be above zero")
 	}

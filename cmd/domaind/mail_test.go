@@ -154,7 +154,7 @@ func TestMailTLS(t *testing.T) {
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writeCertificate(t, cert, key, 1)
 	s := serve(t, mailSettings(t, "DOMAIND_SMTP_LISTEN=127.0.0.1:0", "DOMAIND_SMTP_TLS_CERT="+cert, "DOMAIND_SMTP_TLS_KEY="+key,
-		"DOMAIND_SMTP_MAX_BYTES=1000", "DOMAIND_RELAY=off")...)
+		"DOMAIND_SMTP_MAX_BYTES=65536", "DOMAIND_RELAY=off")...)
 	if n := serial(t, s.smtp); n != 1 {
 		t.Errorf("serial number %d", n)
 	}
@@ -180,7 +180,7 @@ func TestMailTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = fmt.Fprintf(w, "Subject: x\r\n\r\n%s\r\n", strings.Repeat("text\r\n", 300))
+	_, _ = fmt.Fprintf(w, "Subject: x\r\n\r\n%s\r\n", strings.Repeat("text\r\n", 12_000))
 	if err := w.Close(); err == nil || !strings.HasPrefix(err.Error(), "552") {
 		t.Errorf("a message that is too large: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/domaind/domaind/dnscheck"
@@ -41,8 +42,11 @@ type serveCmd struct {
 // minAPIKey is the shortest DOMAIND_API_KEY that is accepted.
 const minAPIKey = 12
 
-func (c serveCmd) Run(ctx context.Context) error {
+func (c serveCmd) Run(ctx context.Context, parsed *kong.Context) error {
 	log := c.logger()
+	if names := unknownVariables(parsed.Model, os.Environ()); len(names) > 0 {
+		log.Warn("unknown variables in the environment: no setting has such a name", "names", names)
+	}
 	app, err := newApp(ctx, c, logs{service: log, access: os.Stderr})
 	if err != nil {
 		return err
