@@ -35,6 +35,7 @@ var service = dnscheck.Service{
 // harness is a server on a real listener with a real database and DNS.
 type harness struct {
 	t     testing.TB
+	dir   string // of the database, where it is a file
 	url   string
 	store *store.Store
 	dns   *dnstest.Server
@@ -59,7 +60,8 @@ func start(t testing.TB, configure ...func(*server.Config)) *harness {
 	h.dns = dnsServer
 	ok(t, dnsServer.Set("mx.example.com. 60 IN A 127.0.0.1"))
 	log := slog.New(slog.NewJSONHandler(h.logs, nil))
-	database, key := storetest.New(t, t.TempDir())
+	h.dir = t.TempDir()
+	database, key := storetest.New(t, h.dir)
 	h.store, err = store.Open(t.Context(), store.Config{
 		Database: database, MasterKeyFile: key, Service: service, NewKey: newKey(), Log: log,
 	})

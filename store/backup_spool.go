@@ -56,10 +56,7 @@ func (s *Store) Backup(ctx context.Context, file string) (BackedUp, error) {
 	if err != nil {
 		return BackedUp{}, fmt.Errorf("store: create backup: %w", err)
 	}
-	b := &backup{
-		s: s, from: s.spool().dir, stage: filepath.Join(stage, "spool"), link: os.Link,
-		changed: map[string]bool{}, done: BackedUp{Spool: spool},
-	}
+	b := s.newBackup(filepath.Join(stage, "spool"), spool)
 	err = b.run(ctx, filepath.Join(stage, "copy.db"), file)
 	if err = errors.Join(err, os.RemoveAll(stage)); err != nil {
 		_ = os.Remove(spool) // only one that is empty
@@ -98,22 +95,14 @@ type backup struct {
 	done    BackedUp
 }
 
+func (s *Store) newBackup(stage, spool string) *backup {
+	return &backup{s: s, from: s.spool().dir, stage: stage, link: os.Link, changed: map[string]bool{}, done: BackedUp{Spool: spool}}
+}
+
 // run first takes what is in the spool, so that nothing of it can go, then
 // copies the database, then takes what came meanwhile.
 func (b *backup) run(ctx context.Context, temp, file string) error {
-	if err := os.MkdirAll(b.stage, 0o700); err != nil {
-		return spoolErr("stage spool", err)
-	}
-	err := walkSpool(ctx, b.from, func(sum, _ string) error {
-		if sum == "" {
-			return nil
-		}
-		if err := b.take(sum); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	})
-	if err != nil {
+	if err := b.takeAll(ctx); err != nil {
 		return err
 	}
 	if err := copyTo(ctx, b.s.c.Database, temp); err != nil {
@@ -140,6 +129,19 @@ func (b *backup) run(ctx context.Context, temp, file string) error {
 			return nil
 		}
 		return spoolErr("remove from backup", os.Remove(path))
+	})
+}
+
+// takeAll takes all that is in the spool now.
+func (b *backup) takeAll(ctx context.Context) error {
+	return walkSpool(ctx, b.from, func(sum, _ string) error {
+		if sum == "" {
+			return nil
+		}
+		if err := b.take(sum); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	})
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,17 +15,18 @@ import (
 
 const drillWriters = 8
 
-// load keeps writers busy and says which domains were acknowledged.
+// load keeps writers busy and says which domains were acknowledged, each with
+// one large message, and another that was deleted.
 type load struct {
 	mu    sync.Mutex
-	acked map[string]bool
-	warm  chan struct{} // closed when there is something to lose
+	acked map[string]string // the id of its message
+	warm  chan struct{}     // closed when there is something to lose
 	stop  chan struct{}
 	all   sync.WaitGroup
 }
 
 func (w *world) load() *load {
-	l := &load{acked: make(map[string]bool), warm: make(chan struct{}), stop: make(chan struct{})}
+	l := &load{acked: make(map[string]string), warm: make(chan struct{}), stop: make(chan struct{})}
 	for i := range drillWriters {
 		l.all.Go(func() {
 			for n := 0; ; n++ {
@@ -36,8 +38,12 @@ func (w *world) load() *load {
 				name := fmt.Sprintf("d%d-%d.example.com", i, n)
 				w.create("u1", name)
 				w.check("u1", name, dnscheck.VerdictMatch, nil)
+				id := w.mail("u1", name, largeText(name))
+				if err := w.DeleteMessage(context.Background(), tenant("u1"), name, w.mail("u1", name, largeText("not "+name))); err != nil {
+					w.tb.Error(err)
+				}
 				l.mu.Lock()
-				if l.acked[name] = true; len(l.acked) == 50 {
+				if l.acked[name] = id; len(l.acked) == 50 {
 					close(l.warm)
 				}
 				l.mu.Unlock()
@@ -48,19 +54,15 @@ func (w *world) load() *load {
 }
 
 // before returns what has been acknowledged by now.
-func (l *load) before() []string {
+func (l *load) before() map[string]string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var list []string
-	for name := range l.acked {
-		list = append(list, name)
-	}
-	return list
+	return maps.Clone(l.acked)
 }
 
 // The restore drill: a backup taken under the load of eight writers opens as a
 // database that is whole, and serves every domain that was acknowledged before
-// it, with its records, its key and its schedule.
+// it, with its records, its key, its schedule and its mail.
 func TestRestoreDrill(t *testing.T) {
 	storetest.SQLiteOnly(t)
 	w := newWorld(t)
@@ -70,7 +72,7 @@ func TestRestoreDrill(t *testing.T) {
 	acked := l.before()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "domaind.db")
-	_, err := w.Backup(ctx, file)
+	done, err := w.Backup(ctx, file)
 	close(l.stop)
 	l.all.Wait()
 	if err != nil {
@@ -86,9 +88,19 @@ func TestRestoreDrill(t *testing.T) {
 	if err := checkCopy(ctx, file); err != nil {
 		t.Error(err)
 	}
+	if err := os.Rename(done.Spool, filepath.Join(dir, "spool")); err != nil {
+		t.Fatal(err)
+	}
+	if done.Lost > 0 || done.Files < len(acked) {
+		t.Errorf("%+v of %d messages", done, len(acked))
+	}
 	restored := &world{tb: t, dir: dir, clock: w.clock, keys: w.keys, database: file, key: filepath.Join(dir, "master.key")}
 	restored.open()
-	for _, name := range acked {
+	restored.wantSpool(done)
+	for name, message := range acked {
+		if text := restored.text("u1", name, message); text != largeText(name) {
+			t.Fatalf("%s: the message has %d octets", name, len(text))
+		}
 		was, now := w.get("u1", name), restored.get("u1", name)
 		if now.Domain.Status != DomainStatusActive || len(now.Records) != len(was.Records) ||
 			record(now, dnscheck.PurposeDKIM).Value != record(was, dnscheck.PurposeDKIM).Value {

@@ -8,15 +8,15 @@ import (
 )
 
 // unknownVariables returns the names in an environment, of the form of
-// os.Environ, that begin as ours do and that no command knows, sorted: typing
-// errors, most likely.
+// os.Environ, that begin as ours do, have a value, and that no command knows,
+// sorted: typing errors, most likely.
 func unknownVariables(model *kong.Application, environ []string) []string {
 	known := map[string]bool{}
 	addVariables(model.Node, known)
 	var unknown []string
 	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "DOMAIND_") && !known[name] {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "DOMAIND_") && value != "" && !known[name] {
 			unknown = append(unknown, name)
 		}
 	}
