@@ -112,6 +112,7 @@ func multiply(t *testing.T, file string, d store.Details) *sql.DB {
 		{"domain", map[string]string{"id": "n", "name": name, "unicode": name}},
 		{"record", map[string]string{"domain_id": "n", "host": renamed("host"), "name": renamed("name")}},
 		{"dkim_key", map[string]string{"domain_id": "n", "selector": renamed("selector")}},
+		{"expectation", map[string]string{"domain_id": "n", "records": renamed("records")}},
 	} {
 		table.differs["user_id"] = user
 		columns := columnsOf(t, db, table.name)
