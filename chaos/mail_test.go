@@ -6,11 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"net/smtp"
-	"net/textproto"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/domaind/domaind/gen/client"
 )
@@ -63,7 +64,7 @@ type sender struct {
 // step sends one message, and reports whether it was acknowledged.
 func (s *sender) step() bool {
 	a, err := s.send()
-	var reply *textproto.Error
+	var reply *smtp.SMTPError
 	switch {
 	case err == nil:
 		s.acks = append(s.acks, a)
@@ -99,11 +100,11 @@ func (s *sender) send() (ack, error) {
 		s.conn = c
 	}
 	a, text := s.letter()
-	if err := s.conn.Mail(mailFrom); err != nil {
+	if err := s.conn.Mail(mailFrom, nil); err != nil {
 		return a, err
 	}
 	for _, n := range a.to {
-		if err := s.conn.Rcpt("bob@" + n); err != nil {
+		if err := s.conn.Rcpt("bob@"+n, nil); err != nil {
 			return a, err
 		}
 	}
@@ -137,25 +138,18 @@ func (s *sender) letter() (ack, string) {
 
 // data sends the message and returns the answer to its end.
 func data(c *smtp.Client, text string) (string, error) {
-	id, err := c.Text.Cmd("DATA")
+	w, err := c.Data()
 	if err != nil {
 		return "", err
 	}
-	c.Text.StartResponse(id)
-	_, _, err = c.Text.ReadResponse(354)
-	c.Text.EndResponse(id)
+	if _, err := io.WriteString(w, text); err != nil {
+		return "", err
+	}
+	reply, err := w.CloseWithResponse()
 	if err != nil {
 		return "", err
 	}
-	w := textproto.NewWriter(c.Text.W).DotWriter()
-	if _, err := w.Write([]byte(text)); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	_, reply, err := c.Text.ReadResponse(250)
-	return reply, err
+	return reply.StatusText, nil
 }
 
 // lost returns which of the messages are missing, or are not as they were

@@ -6,15 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
-	"net/smtp"
-	"net/textproto"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/domaind/domaind/store"
 )
@@ -111,31 +112,24 @@ func sendUntilDead(addr string, worker int, got func(ack) bool) {
 
 // sendOne returns the id that the 250 names.
 func sendOne(c *smtp.Client, text string) (string, error) {
-	if err := c.Mail(sender); err != nil {
+	if err := c.Mail(sender, nil); err != nil {
 		return "", err
 	}
-	if err := c.Rcpt("bob@customer.example"); err != nil {
+	if err := c.Rcpt("bob@customer.example", nil); err != nil {
 		return "", err
 	}
-	id, err := c.Text.Cmd("DATA")
+	w, err := c.Data()
 	if err != nil {
 		return "", err
 	}
-	c.Text.StartResponse(id)
-	_, _, err = c.Text.ReadResponse(354)
-	c.Text.EndResponse(id)
+	if _, err := io.WriteString(w, text); err != nil {
+		return "", err
+	}
+	reply, err := w.CloseWithResponse()
 	if err != nil {
 		return "", err
 	}
-	w := textproto.NewWriter(c.Text.W).DotWriter()
-	if _, err := w.Write([]byte(text)); err != nil {
-		return "", err
-	}
-	if err := w.Close(); err != nil {
-		return "", err
-	}
-	_, msg, err := c.Text.ReadResponse(250)
-	return strings.TrimPrefix(msg, "2.0.0 queued as "), err
+	return strings.TrimPrefix(reply.StatusText, "2.0.0 queued as "), nil
 }
 
 // Killed at any moment under load, every message that was acknowledged is
