@@ -93,7 +93,9 @@ func (w *world) bareCreate(i int) error {
 	if err != nil {
 		return err
 	}
+	var lines []line
 	for seq, p := range w.c.Service.Plan(name, key) {
+		lines = append(lines, line{Record: planned(p, int64(seq+1))})
 		_, err := conn.ExecContext(ctx, `INSERT INTO record (domain_id, seq, user_id, id, type, purpose, host, name, value,
 			priority, ttl, required, status, pending_since, key_state, retired)
 			VALUES (?, ?, 'u1', ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, '', '')`,
@@ -101,6 +103,10 @@ func (w *world) bareCreate(i int) error {
 		if err != nil {
 			return err
 		}
+	}
+	_, err = conn.ExecContext(ctx, `INSERT INTO expectation (domain_id, records) VALUES (?, ?)`, i+1, pack(lines))
+	if err != nil {
+		return err
 	}
 	_, err = conn.ExecContext(ctx, `INSERT INTO dkim_key (domain_id, selector, user_id, state, public, sealed, created_at)
 		VALUES (?, ?, 'u1', 'active', ?, ?, ?)`, i+1, key.Selector, key.Public, key.Private, now)
