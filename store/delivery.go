@@ -95,14 +95,7 @@ type DeliveryFilter struct {
 // with its last attempt, and the cursor of the next page. ErrNotFound as for
 // Domain; ErrCursor.
 func (s *Store) Deliveries(ctx context.Context, t Tenant, domain string, f DeliveryFilter) ([]Delivery, string, error) {
-	before, err := openCursor(cursorDelivery, f.Cursor)
-	if err != nil {
-		return nil, "", err
-	}
-	if before == "" {
-		before = lastULID
-	}
-	id, err := s.DomainID(ctx, t, domain)
+	id, before, err := s.mailPage(ctx, t, domain, cursorDelivery, f.Cursor)
 	if err != nil {
 		return nil, "", err
 	}

@@ -21,14 +21,7 @@ const lastULID = "~"
 // with its deliveries, and the cursor of the next page. ErrNotFound as for
 // Domain; ErrCursor.
 func (s *Store) Messages(ctx context.Context, t Tenant, domain string, limit int, cursor string) ([]Message, string, error) {
-	before, err := openCursor(cursorMessage, cursor)
-	if err != nil {
-		return nil, "", err
-	}
-	if before == "" {
-		before = lastULID
-	}
-	id, err := s.DomainID(ctx, t, domain)
+	id, before, err := s.mailPage(ctx, t, domain, cursorMessage, cursor)
 	if err != nil {
 		return nil, "", err
 	}
@@ -43,6 +36,19 @@ func (s *Store) Messages(ctx context.Context, t Tenant, domain string, limit int
 		next = sealCursor(cursorMessage, list[limit-1].ID)
 	}
 	return list, next, s.addDeliveries(ctx, id, t.UserID, list)
+}
+
+// mailPage returns of which domain a page of its mail is, and the ULID that is
+// greater than all on it.
+func (s *Store) mailPage(ctx context.Context, t Tenant, domain string, kind byte, cursor string) (id int64, before string, err error) {
+	if before, err = openCursor(kind, cursor); err != nil {
+		return 0, "", err
+	}
+	if before == "" {
+		before = lastULID
+	}
+	id, err = s.DomainID(ctx, t, domain)
+	return id, before, err
 }
 
 func (s *Store) messagesBefore(ctx context.Context, domainID int64, userID, before string, limit int) ([]Message, error) {
