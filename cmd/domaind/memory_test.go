@@ -117,7 +117,10 @@ func multiply(t *testing.T, file string, d store.Details) *sql.DB {
 		{"expectation", map[string]string{"domain_id": "n", "records": renamed("records")}},
 	} {
 		table.differs["user_id"] = user
-		columns := columnsOf(t, db, table.name)
+		columns, err := storetest.Columns(t.Context(), db, table.name)
+		if err != nil {
+			t.Fatal(err)
+		}
 		values := make([]string, len(columns))
 		for i, c := range columns {
 			if values[i] = table.differs[c]; values[i] == "" {
@@ -130,26 +133,6 @@ func multiply(t *testing.T, file string, d store.Details) *sql.DB {
 	}
 	run("PRAGMA journal_mode = WAL")
 	return db
-}
-
-func columnsOf(t *testing.T, db *sql.DB, table string) (columns []string) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT name FROM pragma_table_info(?)", table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var c string
-		if err := rows.Scan(&c); err != nil {
-			t.Fatal(err)
-		}
-		columns = append(columns, c)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return columns
 }
 
 func active(t *testing.T, db *sql.DB) (n int) {

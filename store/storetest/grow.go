@@ -66,7 +66,7 @@ func double(db *sql.DB, prefix string, n int) error {
 		return err
 	}
 	for _, table := range grown {
-		columns, err := columnsOf(tx, table)
+		columns, err := Columns(context.Background(), tx, table)
 		if err != nil {
 			return err
 		}
@@ -93,8 +93,12 @@ func double(db *sql.DB, prefix string, n int) error {
 	return tx.Commit()
 }
 
-func columnsOf(tx *sql.Tx, table string) ([]string, error) {
-	rows, err := tx.QueryContext(context.Background(), `SELECT * FROM `+table+` WHERE 1 = 0`)
+// Columns returns the names of a table's columns, in their order. q is a
+// database, or a transaction in it.
+func Columns(ctx context.Context, q interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, table string) ([]string, error) {
+	rows, err := q.QueryContext(ctx, `SELECT * FROM `+table+` WHERE 1 = 0`)
 	if err != nil {
 		return nil, err
 	}
